@@ -1,0 +1,1 @@
+//! Words: facts and values of Kubernetes that several rooms speak of. Pure; imports nothing of ours.

@@ -1,0 +1,4 @@
+//! Outrigger: OpenKruise-compatible admission webhooks and reconcilers for Kubernetes.
+
+pub mod base;
+pub mod sidecarset;

@@ -1,0 +1,4 @@
+//! SidecarSet: containers that are added to the pods a set selects, at admission.
+
+pub mod api;
+pub mod schema;
