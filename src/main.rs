@@ -1,1 +1,34 @@
-fn main() {}
+//! The `outrigger` binary: reads the command line, runs it, turns errors into an exit code.
+
+use std::{io::Write, process::ExitCode};
+
+use clap::Parser;
+use outrigger::{app, args::{Arguments, Command}};
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nothing is left to do if standard error is closed.
+            let _ = writeln!(std::io::stderr(), "outrigger: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<()> {
+    match arguments.command {
+        Command::Serve(serve) => {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            let result = runtime.block_on(app::serve(serve));
+            runtime.shutdown_background();
+            result
+        }
+        Command::Inject(inject) => app::inject(&inject),
+        Command::Review(review) => app::review(&review),
+        Command::Manifests(manifests) => app::manifests(&manifests),
+    }
+}

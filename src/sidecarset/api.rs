@@ -9,10 +9,11 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString};
 use kube::CustomResource;
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::schema;
+use crate::base::decode::or_default;
 
 /// Annotation of a set and of its revisions, and of injected pods: the hash of the sidecars.
 pub const HASH: &str = "kruise.io/sidecarset-hash";
@@ -395,11 +396,6 @@ pub struct SidecarSetStatus {
     /// How often a revision's name was taken by another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collision_count: Option<i32>,
-}
-
-/// Reads `null` as the default, as Go's decoder does.
-pub(crate) fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]

@@ -1,4 +1,22 @@
 //! SidecarSet: containers that are added to the pods a set selects, at admission.
+//!
+//! A set is compiled once ([`index::Entry`], [`content::Content`]) and filed where pods find it ([`index::SetIndex`]).
+//! A new pod is first matched ([`select::select`]), then injected ([`inject::inject`]).
 
 pub mod api;
+pub mod content;
+pub mod default;
+pub mod expression;
+pub mod hash;
+pub mod hot_upgrade;
+pub mod index;
+pub mod inject;
+pub mod metadata;
+pub mod notes;
+pub mod place;
+pub mod resources;
+pub mod revision;
 pub mod schema;
+pub mod select;
+pub mod shared;
+pub mod v1alpha1;

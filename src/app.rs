@@ -1,0 +1,243 @@
+//! Puts the rooms together: what starts in which order, and what ends in which.
+
+use std::{
+    future::Future,
+    io::{self, Write},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use axum::Router;
+use jiff::Timestamp;
+use parking_lot::RwLock;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    args::{Common, Inject, Manifests, Review, Serve},
+    base::gates::Gates,
+    cluster::{client, watch::Feed},
+    handlers,
+    manifests,
+    offline::{
+        documents::{self, Document},
+        files::{Folder, Objects},
+        pods, reviews,
+    },
+    server::{
+        Limits,
+        admin::{self, Readiness},
+        certs::{Files, Follow, Pem, Serving},
+        http, self_check, throwaway, tls,
+    },
+    state::State,
+    telemetry::{log, metrics::Metrics},
+};
+
+/// How often manifest files are looked at.
+const MANIFESTS_EVERY: Duration = Duration::from_millis(500);
+/// How often certificate files are looked at.
+const CERTIFICATE_EVERY: Duration = Duration::from_secs(10);
+
+/// What a running server is made of.
+struct Running {
+    state: Arc<RwLock<State>>,
+    metrics: Arc<Metrics>,
+    readiness: Readiness,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    provider: Arc<CryptoProvider>,
+}
+
+/// `outrigger serve`: runs until a signal; a second signal ends at once.
+pub async fn serve(arguments: Serve) -> anyhow::Result<()> {
+    log::start(&arguments.common.log, arguments.common.log_format)?;
+    let gates = Gates::parse(&arguments.common.feature_gates)?;
+    let running = Running {
+        state: Arc::new(RwLock::new(State::new(gates.clone()))),
+        metrics: Arc::new(Metrics::new()),
+        readiness: Readiness::default(),
+        tasks: TaskTracker::new(),
+        stop: CancellationToken::new(),
+        provider: Arc::new(aws_lc_rs::default_provider()),
+    };
+    let signals = Signals::new()?;
+    running.readiness.expect(self_check::CONDITION);
+    let objects = match &arguments.from {
+        Some(folder) => Some(running.follow_folder(folder, &arguments.common, gates)?),
+        None => {
+            running.follow_cluster(&arguments.common).await?;
+            None
+        }
+    };
+    let serving = running.certificate(&arguments)?;
+    let listener = bind(arguments.listen).await?;
+    let admin = bind(arguments.admin).await?;
+    let address = listener.local_addr()?;
+    tracing::info!(reviews = %address, admin = %admin.local_addr()?, "serving");
+    running.listen(listener, admin, &serving, objects)?;
+    let check = self_check::run(address, handlers::TABLE[0].path, serving, running.provider.clone(), running.readiness.clone(), running.stop.clone());
+    running.tasks.spawn(check);
+    let linger = arguments.linger.unwrap_or(if arguments.from.is_some() { 0 } else { 5 });
+    running.until(signals, Duration::from_secs(linger)).await
+}
+
+impl Running {
+    fn follow_folder(&self, path: &Path, common: &Common, gates: Gates) -> anyhow::Result<admin::Objects> {
+        let folder = Folder { path: path.to_owned(), own_namespace: common.namespace.clone(), gates };
+        let (state, all) = folder.load()?;
+        *self.state.write() = state;
+        let objects: Objects = Arc::new(RwLock::new(all));
+        self.tasks.spawn(folder.follow(self.state.clone(), objects.clone(), self.metrics.clone(), MANIFESTS_EVERY, self.stop.clone()));
+        Ok(Arc::new(move || objects.read().clone()))
+    }
+
+    async fn follow_cluster(&self, common: &Common) -> anyhow::Result<()> {
+        let client = client::connect().await?;
+        let feed = Feed { state: self.state.clone(), readiness: self.readiness.clone(), metrics: self.metrics.clone() };
+        feed.expect();
+        self.tasks.spawn(feed.clone().sets(client.clone(), self.stop.clone()));
+        self.tasks.spawn(feed.clone().revisions(client.clone(), common.namespace.clone(), self.stop.clone()));
+        self.tasks.spawn(feed.namespaces(client, self.stop.clone()));
+        Ok(())
+    }
+
+    /// The serving certificate: from files, or made for a server without a cluster.
+    fn certificate(&self, arguments: &Serve) -> anyhow::Result<Arc<Serving>> {
+        let serve = |pem: &Pem| Serving::new(pem, &self.provider, &self.metrics);
+        if let (Some(chain), Some(key)) = (&arguments.tls_cert_file, &arguments.tls_key_file) {
+            let files = Files { chain: chain.clone(), key: key.clone() };
+            let loaded = files.read()?;
+            let serving = serve(&loaded).with_context(|| chain.display().to_string())?;
+            let follow = Follow { files, loaded, every: CERTIFICATE_EVERY, serving: serving.clone(), provider: self.provider.clone(), metrics: self.metrics.clone() };
+            self.tasks.spawn(follow.run(self.stop.clone()));
+            return Ok(serving);
+        }
+        if arguments.from.is_none() {
+            bail!("in a cluster a certificate is needed: --tls-cert-file and --tls-key-file");
+        }
+        let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+        let pem = throwaway::pair(&arguments.certs, &names, now())?;
+        tracing::info!(ca = %arguments.certs.join("ca.crt").display(), "a throw-away certificate is served");
+        Ok(serve(&pem)?)
+    }
+
+    fn listen(&self, reviews: TcpListener, admin: TcpListener, serving: &Arc<Serving>, objects: Option<admin::Objects>) -> anyhow::Result<()> {
+        let limits = Limits::default();
+        let hooks = handlers::TABLE.iter().map(|hook| (hook.path, hook.handler));
+        let router = http::router(hooks, &self.state, &self.metrics, &limits);
+        let acceptor = serving.acceptor(&self.provider)?;
+        self.tasks.spawn(tls::serve(reviews, acceptor, router, limits, self.stop.clone()));
+        let admin_router = admin::router(self.readiness.clone(), self.metrics.clone(), objects);
+        self.tasks.spawn(plain(admin, admin_router, self.stop.clone()));
+        Ok(())
+    }
+
+    /// Waits for a signal; then is not ready any more, goes on for `linger`, drains and ends.
+    async fn until(self, mut signals: Signals, linger: Duration) -> anyhow::Result<()> {
+        signals.next().await;
+        tracing::info!("stopping");
+        self.readiness.stop();
+        let end = async {
+            tokio::time::sleep(linger).await;
+            self.stop.cancel();
+            self.tasks.close();
+            self.tasks.wait().await;
+        };
+        tokio::select! {
+            () = end => Ok(()),
+            () = signals.next() => bail!("ended by a second signal before all requests were answered"),
+        }
+    }
+}
+
+async fn plain(listener: TcpListener, router: Router, stop: CancellationToken) {
+    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await {
+        tracing::error!(%error, "the admin port is closed");
+    }
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+}
+
+/// The signals that ask for an end.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    fn next(&mut self) -> impl Future<Output = ()> {
+        async {
+            tokio::select! {
+                _ = self.terminate.recv() => {}
+                _ = self.interrupt.recv() => {}
+            }
+        }
+    }
+}
+
+/// The one place where the offline doors and the start read the clock.
+fn now() -> Timestamp {
+    #[expect(clippy::disallowed_methods, reason = "time enters the program here and in the server")]
+    Timestamp::now()
+}
+
+fn offline_state(folder: &Path, common: &Common) -> anyhow::Result<State> {
+    log::start(&common.log, common.log_format)?;
+    let gates = Gates::parse(&common.feature_gates)?;
+    let folder = Folder { path: folder.to_owned(), own_namespace: common.namespace.clone(), gates };
+    Ok(folder.load()?.0)
+}
+
+fn read_all(files: &[PathBuf]) -> anyhow::Result<Vec<Document>> {
+    let mut all = Vec::new();
+    for file in files {
+        all.extend(documents::read(file)?);
+    }
+    Ok(all)
+}
+
+/// `outrigger inject`
+pub fn inject(arguments: &Inject) -> anyhow::Result<()> {
+    let state = offline_state(&arguments.from, &arguments.common)?;
+    let (mut out, mut notes) = (io::stdout().lock(), io::stderr().lock());
+    for (index, document) in read_all(&arguments.files)?.iter().enumerate() {
+        let injected = pods::inject(document, &state, now())?;
+        for warning in &injected.warnings {
+            writeln!(notes, "Warning: {warning}")?;
+        }
+        if arguments.why {
+            for reason in &injected.reasons {
+                writeln!(notes, "{} document {}: set {:?}: {}", document.file, document.number, reason.subject, reason.text)?;
+            }
+        }
+        if index > 0 && arguments.output == pods::Output::Yaml {
+            writeln!(out, "---")?;
+        }
+        out.write_all(injected.shown(arguments.output).map_err(|problem| document.error(".", problem))?.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// `outrigger review`
+pub fn review(arguments: &Review) -> anyhow::Result<()> {
+    let state = offline_state(&arguments.from, &arguments.common)?;
+    let mut out = io::stdout().lock();
+    for document in read_all(&arguments.files)? {
+        writeln!(out, "{}", reviews::answer(&document, &state, now())?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! What the operator types, and what the program needs.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{offline::pods::Output, telemetry::log::Format};
+
+/// OpenKruise-compatible admission webhooks and reconcilers for Kubernetes.
+#[derive(Debug, Parser)]
+#[command(name = "outrigger", version, about)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the admission server, in a cluster or over a folder of manifests
+    Serve(Serve),
+    /// Show what pods, or the pod templates of workloads, look like after admission
+    Inject(Inject),
+    /// Answer recorded AdmissionReviews
+    Review(Review),
+    /// Render the CRDs, RBAC, webhook configurations and all else that is applied to a cluster
+    Manifests(Manifests),
+}
+
+/// What all doors have in common.
+#[derive(Clone, Debug, Args)]
+pub struct Common {
+    /// Namespace that this program lives in: ControllerRevisions of SidecarSets are there
+    #[arg(long, env = "POD_NAMESPACE", default_value = "outrigger-system", value_name = "NAME")]
+    pub namespace: String,
+    /// Features to switch, as Name=true,Other=false
+    #[arg(long, env = "FEATURE_GATES", default_value = "", value_name = "GATES")]
+    pub feature_gates: String,
+    /// Which log lines are written: a level, or a filter like info,outrigger=debug
+    #[arg(long, env = "LOG", default_value = "info", value_name = "FILTER")]
+    pub log: String,
+    /// How log lines look
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "text", value_name = "FORMAT")]
+    pub log_format: Format,
+}
+
+/// `outrigger serve`
+#[derive(Clone, Debug, Args)]
+pub struct Serve {
+    /// Serve these manifests instead of a cluster
+    #[arg(long, env = "FROM", value_name = "DIR")]
+    pub from: Option<PathBuf>,
+    /// Where reviews are answered, over TLS
+    #[arg(long, env = "LISTEN", default_value = "0.0.0.0:9443", value_name = "ADDR")]
+    pub listen: SocketAddr,
+    /// Where health and metrics are, over plain HTTP
+    #[arg(long, env = "ADMIN", default_value = "0.0.0.0:8080", value_name = "ADDR")]
+    pub admin: SocketAddr,
+    /// Serving certificate chain in PEM; looked at again every few seconds
+    #[arg(long, env = "TLS_CERT_FILE", value_name = "FILE", requires = "tls_key_file")]
+    pub tls_cert_file: Option<PathBuf>,
+    /// Private key of the certificate in PEM
+    #[arg(long, env = "TLS_KEY_FILE", value_name = "FILE", requires = "tls_cert_file")]
+    pub tls_key_file: Option<PathBuf>,
+    /// Where the throw-away CA of --from lies
+    #[arg(long, env = "CERTS", default_value = "certs", value_name = "DIR")]
+    pub certs: PathBuf,
+    /// Seconds to go on accepting connections after SIGTERM, while the cluster takes note [default: 5, with --from 0]
+    #[arg(long, env = "LINGER", value_name = "SECONDS")]
+    pub linger: Option<u64>,
+    /// What all doors have in common.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `outrigger inject`
+#[derive(Clone, Debug, Args)]
+pub struct Inject {
+    /// Manifests to inject, - for standard input; repeatable
+    #[arg(short = 'f', long = "filename", required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The manifests that are the cluster
+    #[arg(long, env = "FROM", value_name = "DIR")]
+    pub from: PathBuf,
+    /// Form of the result
+    #[arg(short = 'o', long, value_enum, default_value = "yaml", value_name = "FORM")]
+    pub output: Output,
+    /// Say for each SidecarSet whether it applies, and if not, why not (on standard error)
+    #[arg(long)]
+    pub why: bool,
+    /// What all doors have in common.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `outrigger review`
+#[derive(Clone, Debug, Args)]
+pub struct Review {
+    /// Recorded AdmissionReviews, - for standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The manifests that are the cluster
+    #[arg(long, env = "FROM", value_name = "DIR")]
+    pub from: PathBuf,
+    /// What all doors have in common.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `outrigger manifests`
+#[derive(Clone, Debug, Args)]
+pub struct Manifests {
+    /// Where to write; standard output if absent
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Write nothing; fail if what lies in --out differs
+    #[arg(long, requires = "out")]
+    pub check: bool,
+    /// Refuse pods while no server answers, instead of letting them in without sidecars
+    #[arg(long)]
+    pub strict: bool,
+    /// Namespace to install into
+    #[arg(long, default_value = "outrigger-system", value_name = "NAME")]
+    pub namespace: String,
+}

@@ -1,0 +1,127 @@
+//! Feature gates, by the reference's names and with its defaults (`reference/protection-and-infra.md` B.10), but for
+//! deletion protection, which is on: a label that somebody put on an object is meant.
+
+use std::collections::BTreeMap;
+
+/// Every gate that the reference knows, with our default. Gates of features that do not exist here yet are accepted, so
+/// that a command line that works with the reference works here.
+const KNOWN: &[(&str, bool)] = &[
+    ("CloneSetEventHandlerOptimization", false),
+    ("CloneSetPartitionRollback", false),
+    ("CloneSetShortHash", false),
+    ("DaemonSetPruneIneligibleNodes", false),
+    ("DaemonWatchingPod", true),
+    ("DefaultHostNetworkHostPortsInPodTemplates", false),
+    ("DeletionProtectionForCRDCascadingGate", false),
+    ("EnableExternalCerts", false),
+    ("EnablePodProbeMarkerOnServerless", false),
+    ("EnableSortSidecarContainerByName", false),
+    ("EnhancedLivenessProbe", false),
+    ("ForceDeleteTimeoutExpectationGate", false),
+    ("ImagePullJobGate", false),
+    ("InPlacePodVerticalScaling", false),
+    ("InPlaceUpdateEnvFromMetadata", true),
+    ("InPlaceWorkloadVerticalScaling", false),
+    ("KruiseDaemon", true),
+    ("KruisePodReadinessGate", false),
+    ("PodIndexLabel", true),
+    ("PodProbeMarkerGate", true),
+    ("PodUnavailableBudgetDeleteGate", true),
+    ("PodUnavailableBudgetUpdateGate", false),
+    ("PodWebhook", true),
+    ("PreDownloadImageForDaemonSetUpdate", false),
+    ("PreDownloadImageForInPlaceUpdate", false),
+    ("PreparingUpdateAsUpdate", false),
+    ("RecreatePodWhenChangeVCTInCloneSetGate", false),
+    ("ResourceDistributionGate", false),
+    ("ResourcesDeletionProtection", true),
+    ("SidecarSetPatchPodMetadataDefaultsAllowed", false),
+    ("SidecarTerminator", false),
+    ("StatefulSetAutoDeletePVC", true),
+    ("StatefulSetAutoResizePVCGate", false),
+    ("StatefulSetStartOrdinal", false),
+    ("TemplateNoDefaults", false),
+    ("WorkloadSpread", true),
+];
+
+/// The gates that decisions ask for, each a plain field: they are read for every pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own by its own name")]
+pub struct Gates {
+    /// `PodWebhook`: pods are looked at at all.
+    pub pod_webhook: bool,
+    /// `KruisePodReadinessGate`: every new pod gets the readiness gate, whoever owns it.
+    pub readiness_gate_everywhere: bool,
+    /// `EnableSortSidecarContainerByName`: regular sidecars of all sets are sorted by name.
+    pub sort_sidecars_by_name: bool,
+}
+
+/// What is wrong with a list of gates.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum GatesError {
+    /// An item that is not a name, an equals sign and a value.
+    #[error("feature gates: expected NAME=true or NAME=false, found `{0}`")]
+    Form(String),
+    /// A name that neither the reference nor we know.
+    #[error("feature gates: there is no gate `{0}`")]
+    Unknown(String),
+}
+
+impl Gates {
+    /// Reads `Name=true,Other=false`; blanks around items are allowed, an empty text gives the defaults.
+    pub fn parse(text: &str) -> Result<Self, GatesError> {
+        let mut values: BTreeMap<&str, bool> = KNOWN.iter().copied().collect();
+        for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+            let (name, value) = item.split_once('=').ok_or_else(|| GatesError::Form(item.to_owned()))?;
+            let value = match value.trim() {
+                "true" | "True" | "TRUE" | "1" | "t" | "T" => true,
+                "false" | "False" | "FALSE" | "0" | "f" | "F" => false,
+                _ => return Err(GatesError::Form(item.to_owned())),
+            };
+            *values.get_mut(name.trim()).ok_or_else(|| GatesError::Unknown(name.trim().to_owned()))? = value;
+        }
+        let on = |name: &str| values.get(name).copied().unwrap_or_default();
+        // The reference turns off whatever lives in the pod webhook together with it.
+        let pod_webhook = on("PodWebhook");
+        Ok(Self {
+            pod_webhook,
+            readiness_gate_everywhere: pod_webhook && on("KruisePodReadinessGate"),
+            sort_sidecars_by_name: on("EnableSortSidecarContainerByName"),
+        })
+    }
+}
+
+impl Default for Gates {
+    fn default() -> Self {
+        Self { pod_webhook: true, readiness_gate_everywhere: false, sort_sidecars_by_name: false }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_means_the_defaults() {
+        assert_eq!(Gates::parse("").unwrap(), Gates::default());
+    }
+
+    #[test]
+    fn a_gate_is_switched_by_its_name() {
+        let gates = Gates::parse(" EnableSortSidecarContainerByName=true , WorkloadSpread=false").unwrap();
+        assert_eq!(gates, Gates { sort_sidecars_by_name: true, ..Gates::default() });
+    }
+
+    #[test]
+    fn gates_of_the_pod_webhook_fall_with_it() {
+        let gates = Gates::parse("KruisePodReadinessGate=true,PodWebhook=false").unwrap();
+        assert!(!gates.readiness_gate_everywhere);
+    }
+
+    #[test]
+    fn an_unknown_gate_is_named() {
+        assert_eq!(Gates::parse("Sidecars=true"), Err(GatesError::Unknown("Sidecars".to_owned())));
+        assert_eq!(Gates::parse("WorkloadSpread"), Err(GatesError::Form("WorkloadSpread".to_owned())));
+        assert_eq!(Gates::parse("WorkloadSpread=yes"), Err(GatesError::Form("WorkloadSpread=yes".to_owned())));
+    }
+}

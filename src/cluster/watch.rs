@@ -1,0 +1,232 @@
+//! One watch for each kind, feeding [`State`]. Lists are streamed, so that a large cluster is never held twice; an API
+//! server that does not stream is listed page by page.
+//!
+//! What cannot be decoded is counted and forgotten, never a reason to stop: one broken object must not blind the server.
+
+use std::{collections::BTreeMap, fmt::Debug, sync::Arc};
+
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::{apps::v1::ControllerRevision, core::v1};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{ApiResource, DynamicObject},
+    core::PartialObjectMeta,
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, Config, Event},
+    },
+};
+use parking_lot::RwLock;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    server::admin::Readiness,
+    sidecarset::{api::SidecarSet, index::SetError, revision::Revision},
+    state::{State, feed::Namespace},
+    telemetry::metrics::Metrics,
+};
+
+/// What every watch writes to.
+#[derive(Clone)]
+pub struct Feed {
+    /// The picture.
+    pub state: Arc<RwLock<State>>,
+    /// Who waits for the first lists.
+    pub readiness: Readiness,
+    /// Where trouble is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// How objects of one kind get into the picture.
+trait Kind: Send + 'static {
+    /// What the watch delivers.
+    type Object: ResourceExt + Send;
+    /// What is kept.
+    type Kept: Send;
+    /// Name under which readiness speaks of the list.
+    const CONDITION: &'static str;
+
+    fn keep(object: Self::Object) -> Result<Self::Kept, String>;
+    fn reset(state: &mut State, all: Vec<Self::Kept>) -> Vec<SetError>;
+    fn apply(state: &mut State, one: Self::Kept) -> Result<(), SetError>;
+    fn delete(state: &mut State, name: &str);
+}
+
+struct Sets;
+struct Revisions;
+struct Namespaces;
+
+impl Kind for Sets {
+    type Object = DynamicObject;
+    type Kept = SidecarSet;
+    const CONDITION: &'static str = "sidecarsets";
+
+    fn keep(object: DynamicObject) -> Result<SidecarSet, String> {
+        serde_path_to_error::deserialize(value(object)?).map_err(|error| error.to_string())
+    }
+    fn reset(state: &mut State, all: Vec<SidecarSet>) -> Vec<SetError> {
+        state.reset_sets(all)
+    }
+    fn apply(state: &mut State, one: SidecarSet) -> Result<(), SetError> {
+        state.apply_set(one)
+    }
+    fn delete(state: &mut State, name: &str) {
+        state.delete_set(name);
+    }
+}
+
+impl Kind for Revisions {
+    type Object = DynamicObject;
+    type Kept = Revision;
+    const CONDITION: &'static str = "controllerrevisions";
+
+    fn keep(object: DynamicObject) -> Result<Revision, String> {
+        Revision::from_object(&value(object)?).map_err(|error| error.to_string())
+    }
+    fn reset(state: &mut State, all: Vec<Revision>) -> Vec<SetError> {
+        state.reset_revisions(all);
+        Vec::new()
+    }
+    fn apply(state: &mut State, one: Revision) -> Result<(), SetError> {
+        state.apply_revision(one);
+        Ok(())
+    }
+    fn delete(state: &mut State, name: &str) {
+        state.delete_revision(name);
+    }
+}
+
+impl Kind for Namespaces {
+    type Object = PartialObjectMeta<v1::Namespace>;
+    type Kept = Namespace;
+    const CONDITION: &'static str = "namespaces";
+
+    fn keep(object: Self::Object) -> Result<Namespace, String> {
+        let labels: BTreeMap<String, String> = object.metadata.labels.unwrap_or_default();
+        Ok(Namespace { name: object.metadata.name.unwrap_or_default(), labels })
+    }
+    fn reset(state: &mut State, all: Vec<Namespace>) -> Vec<SetError> {
+        state.reset_namespaces(all);
+        Vec::new()
+    }
+    fn apply(state: &mut State, one: Namespace) -> Result<(), SetError> {
+        state.apply_namespace(one);
+        Ok(())
+    }
+    fn delete(state: &mut State, name: &str) {
+        state.delete_namespace(name);
+    }
+}
+
+/// The members of an object but for those that the API server keeps about its managers.
+fn value(mut object: DynamicObject) -> Result<Value, String> {
+    object.metadata.managed_fields = None;
+    serde_json::to_value(object).map_err(|error| error.to_string())
+}
+
+impl Feed {
+    /// Names what readiness waits for.
+    pub fn expect(&self) {
+        for condition in [Sets::CONDITION, Revisions::CONDITION, Namespaces::CONDITION] {
+            self.readiness.expect(condition);
+        }
+    }
+
+    /// Follows SidecarSets until `stop`.
+    pub async fn sets(self, client: Client, stop: CancellationToken) {
+        let api = Api::<DynamicObject>::all_with(client, &ApiResource::erase::<SidecarSet>(&()));
+        self.follow::<Sets, _>(stop, |config| watcher::watcher(api.clone(), config).boxed()).await;
+    }
+
+    /// Follows the ControllerRevisions of our own namespace until `stop`.
+    pub async fn revisions(self, client: Client, namespace: String, stop: CancellationToken) {
+        let resource = ApiResource::erase::<ControllerRevision>(&());
+        let api = Api::<DynamicObject>::namespaced_with(client, &namespace, &resource);
+        self.follow::<Revisions, _>(stop, |config| watcher::watcher(api.clone(), config).boxed()).await;
+    }
+
+    /// Follows the names and labels of namespaces until `stop`.
+    pub async fn namespaces(self, client: Client, stop: CancellationToken) {
+        let api = Api::<v1::Namespace>::all(client);
+        self.follow::<Namespaces, _>(stop, |config| watcher::metadata_watcher(api.clone(), config).boxed()).await;
+    }
+
+    /// Feeds the events of a watch to the state; begins again with paged lists if the API server does not stream them.
+    async fn follow<K: Kind, S>(self, stop: CancellationToken, watch: impl Fn(Config) -> S)
+    where
+        S: Stream<Item = watcher::Result<Event<K::Object>>> + Send,
+        K::Object: Debug,
+    {
+        let mut config = Config::default().streaming_lists();
+        while !stop.is_cancelled() {
+            let mut events = watch(config.clone()).default_backoff().take_until(stop.cancelled()).boxed();
+            let mut listed = Vec::new();
+            while let Some(event) = events.next().await {
+                match event {
+                    Ok(event) => self.take::<K>(&mut listed, event),
+                    Err(error) if is_no_streaming(&error) && config != Config::default() => {
+                        tracing::info!(kind = K::CONDITION, "the API server does not stream lists; listing page by page");
+                        config = Config::default();
+                        break;
+                    }
+                    // The watch goes on by itself after a while.
+                    Err(error) => self.trouble::<K>(&error),
+                }
+            }
+        }
+    }
+
+    fn trouble<K: Kind>(&self, error: &watcher::Error) {
+        self.metrics.watch_restarts.inc();
+        self.readiness.explain(K::CONDITION, error.to_string());
+        tracing::warn!(kind = K::CONDITION, %error, "the watch was interrupted");
+    }
+
+    /// Takes in one event. Listed objects are gathered until the list is whole.
+    fn take<K: Kind>(&self, listed: &mut Vec<K::Kept>, event: Event<K::Object>) {
+        match event {
+            Event::Init => listed.clear(),
+            Event::InitApply(object) => listed.extend(self.keep::<K>(object).ok()),
+            Event::InitDone => {
+                let count = listed.len();
+                let errors = K::reset(&mut self.state.write(), std::mem::take(listed));
+                errors.iter().for_each(|error| self.unusable(&error.to_string()));
+                self.readiness.report(K::CONDITION, Ok(()));
+                tracing::info!(kind = K::CONDITION, count, "listed");
+            }
+            Event::Apply(object) => {
+                let name = object.name_any();
+                let kept = self.keep::<K>(object);
+                let mut state = self.state.write();
+                let applied = match kept {
+                    Ok(kept) => K::apply(&mut state, kept).map_err(|error| self.unusable(&error.to_string())),
+                    Err(()) => Err(K::delete(&mut state, &name)),
+                };
+                drop((state, applied));
+            }
+            // By name: a deleted object may not decode.
+            Event::Delete(object) => K::delete(&mut self.state.write(), &object.name_any()),
+        }
+    }
+
+    fn keep<K: Kind>(&self, object: K::Object) -> Result<K::Kept, ()> {
+        let name = object.name_any();
+        K::keep(object).map_err(|error| self.unusable(&format!("{} {name}: {error}", K::CONDITION)))
+    }
+
+    fn unusable(&self, problem: &str) {
+        self.metrics.unusable.inc();
+        tracing::error!("a stored object cannot be used: {problem}");
+    }
+}
+
+/// Whether an API server says that it does not know how to stream a list (it was made before 1.32, or told not to).
+fn is_no_streaming(error: &watcher::Error) -> bool {
+    let code = match error {
+        watcher::Error::WatchStartFailed(kube::Error::Api(status)) | watcher::Error::InitialListFailed(kube::Error::Api(status)) => status.code,
+        watcher::Error::WatchError(status) => status.code,
+        _ => return false,
+    };
+    code == 422 || code == 400
+}

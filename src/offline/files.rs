@@ -1,0 +1,141 @@
+//! A folder of manifests as a cluster: read at the start, read again when a file changes. A folder that has become wrong
+//! leaves the last good picture in place.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use kube::CustomResourceExt;
+use parking_lot::RwLock;
+use serde::Deserialize;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    documents::{Document, DocumentError, files_of, read},
+    schema,
+};
+use crate::{
+    base::gates::Gates,
+    sidecarset::{api::SidecarSet, revision::Revision, v1alpha1},
+    state::{State, feed::Namespace},
+    telemetry::metrics::Metrics,
+};
+
+/// Where a folder's manifests are, and how they are read.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    /// The folder.
+    pub path: PathBuf,
+    /// The namespace whose ControllerRevisions are those of SidecarSets.
+    pub own_namespace: String,
+    /// Which features are on.
+    pub gates: Gates,
+}
+
+/// All objects of a folder, as they stand.
+pub type Objects = Arc<RwLock<Vec<Value>>>;
+
+impl Folder {
+    /// Reads everything.
+    pub fn load(&self) -> Result<(State, Vec<Value>), DocumentError> {
+        let mut documents = Vec::new();
+        for file in files_of(&self.path)? {
+            documents.extend(read(&file)?);
+        }
+        self.state_of(&documents).map(|state| (state, documents.into_iter().map(|document| document.value).collect()))
+    }
+
+    fn state_of(&self, documents: &[Document]) -> Result<State, DocumentError> {
+        let mut state = State::new(self.gates.clone());
+        let schema = serde_json::to_value(SidecarSet::crd()).unwrap_or_default();
+        let schema = schema.pointer("/spec/versions/0/schema/openAPIV3Schema").cloned().unwrap_or_default();
+        for document in documents {
+            let text = |pointer: &str| document.value.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+            match (text("/apiVersion"), text("/kind")) {
+                ("v1", "Namespace") => state.apply_namespace(namespace(document)?),
+                ("apps/v1", "ControllerRevision") if text("/metadata/namespace") == self.own_namespace => {
+                    let revision = Revision::from_object(&document.value).map_err(|error| document.error("data", error.to_string()))?;
+                    state.apply_revision(revision);
+                }
+                ("apps.kruise.io/v1beta1" | "apps.kruise.io/v1alpha1", "SidecarSet") => {
+                    let set = sidecar_set(document, &schema)?;
+                    state.apply_set(set).map_err(|error| document.error(error.field, error.source.to_string()))?;
+                }
+                _ => {}
+            }
+        }
+        Ok(state)
+    }
+
+    /// Follows the folder until `stop`.
+    pub async fn follow(self, state: Arc<RwLock<State>>, objects: Objects, metrics: Arc<Metrics>, every: Duration, stop: CancellationToken) {
+        let mut seen = stamp(&self.path);
+        while tokio::time::timeout(every, stop.cancelled()).await.is_err() {
+            let now = stamp(&self.path);
+            if now == seen {
+                continue;
+            }
+            seen = now;
+            match self.load() {
+                Ok((new, all)) => {
+                    *state.write() = new;
+                    *objects.write() = all;
+                    tracing::info!(folder = %self.path.display(), "the manifests were read again");
+                }
+                Err(error) => {
+                    metrics.manifest_errors.inc();
+                    tracing::error!(%error, "the changed manifests cannot be used; the last good ones stay");
+                }
+            }
+        }
+    }
+}
+
+/// What tells that a file has changed: names, sizes and times.
+fn stamp(folder: &Path) -> Vec<(PathBuf, u64, Option<SystemTime>)> {
+    let of = |path: PathBuf| {
+        let found = std::fs::metadata(&path).ok();
+        (path, found.as_ref().map_or(0, std::fs::Metadata::len), found.and_then(|found| found.modified().ok()))
+    };
+    files_of(folder).unwrap_or_default().into_iter().map(of).collect()
+}
+
+fn namespace(document: &Document) -> Result<Namespace, DocumentError> {
+    #[derive(Deserialize)]
+    struct Object {
+        metadata: Meta,
+    }
+    #[derive(Deserialize)]
+    struct Meta {
+        name: String,
+        #[serde(default)]
+        labels: Option<std::collections::BTreeMap<String, String>>,
+    }
+    let object: Object = decode(document)?;
+    let mut labels = object.metadata.labels.unwrap_or_default();
+    // The API server gives every namespace this label.
+    labels.entry("kubernetes.io/metadata.name".to_owned()).or_insert_with(|| object.metadata.name.clone());
+    Ok(Namespace { name: object.metadata.name, labels })
+}
+
+fn sidecar_set(document: &Document, schema: &Value) -> Result<SidecarSet, DocumentError> {
+    let mut hub = document.clone();
+    if document.value.get("apiVersion").and_then(Value::as_str) == Some("apps.kruise.io/v1alpha1") {
+        v1alpha1::to_v1beta1(&mut hub.value).map_err(|error| document.error(".", error.to_string()))?;
+    }
+    for member in ["spec", "status"] {
+        let of = schema.pointer(&format!("/properties/{member}")).unwrap_or(&Value::Null);
+        schema::check(hub.value.get(member).unwrap_or(&Value::Null), of, member).map_err(|(path, problem)| document.error(path, problem))?;
+    }
+    if hub.value.pointer("/metadata/name").and_then(Value::as_str).is_none_or(str::is_empty) {
+        return Err(document.error("metadata.name", "missing"));
+    }
+    decode(&hub)
+}
+
+fn decode<T: serde::de::DeserializeOwned>(document: &Document) -> Result<T, DocumentError> {
+    serde_path_to_error::deserialize(&document.value).map_err(|error| document.error(error.path().to_string(), error.inner().to_string()))
+}

@@ -1,0 +1,7 @@
+//! The doors that need no cluster: a folder of manifests is the cluster.
+
+pub mod documents;
+pub mod files;
+pub mod pods;
+pub mod reviews;
+pub mod schema;

@@ -1,0 +1,86 @@
+//! The operator's port, plain HTTP: is it alive, is it ready, what does it count.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::AtomicBool, atomic::Ordering},
+};
+
+use axum::{
+    Json, Router,
+    http::{StatusCode, header},
+    response::IntoResponse,
+    routing::get,
+};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use crate::telemetry::metrics::Metrics;
+
+/// What has to be so before the server says that it is ready. Nothing can make it ready that was not named at the start.
+#[derive(Clone, Debug, Default)]
+pub struct Readiness(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    conditions: Mutex<BTreeMap<&'static str, Result<(), String>>>,
+    is_stopping: AtomicBool,
+}
+
+impl Readiness {
+    /// Names something to wait for; it does not hold yet.
+    pub fn expect(&self, condition: &'static str) {
+        self.0.conditions.lock().insert(condition, Err("not yet".to_owned()));
+    }
+
+    /// Says whether it holds; if not, why not.
+    pub fn report(&self, condition: &'static str, holds: Result<(), String>) {
+        self.0.conditions.lock().insert(condition, holds);
+    }
+
+    /// Says why something does not hold yet. What has held once is not taken back.
+    pub fn explain(&self, condition: &'static str, why: String) {
+        if let Some(Err(reason)) = self.0.conditions.lock().get_mut(condition) {
+            *reason = why;
+        }
+    }
+
+    /// Never ready again.
+    pub fn stop(&self) {
+        self.0.is_stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// `Ok` if everything holds, else what does not, a line each.
+    pub fn check(&self) -> Result<(), String> {
+        if self.0.is_stopping.load(Ordering::Relaxed) {
+            return Err("stopping".to_owned());
+        }
+        let conditions = self.0.conditions.lock();
+        let unmet: Vec<_> = conditions.iter().filter_map(|(name, holds)| holds.as_ref().err().map(|why| format!("{name}: {why}"))).collect();
+        if unmet.is_empty() { Ok(()) } else { Err(unmet.join("\n")) }
+    }
+}
+
+/// Gives all objects of an offline server.
+pub type Objects = Arc<dyn Fn() -> Vec<Value> + Send + Sync>;
+
+/// The router of the admin port; `objects` only where there is no cluster.
+pub fn router(readiness: Readiness, metrics: Arc<Metrics>, objects: Option<Objects>) -> Router {
+    let ready = move || {
+        let answer = match readiness.check() {
+            Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
+            Err(why) => (StatusCode::SERVICE_UNAVAILABLE, why + "\n"),
+        };
+        async { answer }
+    };
+    let router = Router::new().route("/livez", get(async || "ok\n")).route("/readyz", get(ready)).route(
+        "/metrics",
+        get(move || {
+            let text = metrics.to_text();
+            async { ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response() }
+        }),
+    );
+    match objects {
+        None => router,
+        Some(objects) => router.route("/objects", get(async move || Json(json!({"apiVersion": "v1", "kind": "List", "items": objects()})))),
+    }
+}

@@ -1,0 +1,171 @@
+//! The serving certificate: loaded from files, looked at again every few seconds, replaced without a failed handshake.
+//!
+//! Files are compared by their bytes, not watched: a mounted Secret changes by swapping a symbolic link, which file
+//! watches miss. A pair that does not load leaves the old one in place.
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use rustls::{
+    ServerConfig,
+    crypto::CryptoProvider,
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
+};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::telemetry::metrics::Metrics;
+
+/// A certificate chain and its key, as PEM.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Pem {
+    /// The chain, the server's own certificate first.
+    pub chain: Vec<u8>,
+    /// The private key.
+    pub key: Vec<u8>,
+}
+
+/// Where a pair lies.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// The chain.
+    pub chain: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// Why a pair cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    /// A file cannot be read.
+    #[error("{0}: {1}")]
+    Read(PathBuf, std::io::Error),
+    /// No certificate or no key in the text.
+    #[error("expected PEM with a {0}: {1}")]
+    Pem(&'static str, rustls_pki_types::pem::Error),
+    /// The first certificate is none.
+    #[error("the certificate cannot be parsed: {0}")]
+    Parse(String),
+    /// A key of an unknown kind, or of another certificate.
+    #[error("the key does not fit: {0}")]
+    Key(#[from] rustls::Error),
+}
+
+/// The certificate in use.
+#[derive(Debug)]
+pub struct Serving(ArcSwap<CertifiedKey>);
+
+impl ResolvesServerCert for Serving {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load_full())
+    }
+}
+
+impl Files {
+    /// Reads both.
+    pub fn read(&self) -> Result<Pem, CertificateError> {
+        let read = |path: &PathBuf| std::fs::read(path).map_err(|error| CertificateError::Read(path.clone(), error));
+        Ok(Pem { chain: read(&self.chain)?, key: read(&self.key)? })
+    }
+}
+
+impl Pem {
+    fn certified(&self, provider: &CryptoProvider) -> Result<CertifiedKey, CertificateError> {
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&self.chain).collect();
+        let chain = chain.map_err(|error| CertificateError::Pem("certificate", error))?;
+        if chain.is_empty() {
+            return Err(CertificateError::Pem("certificate", rustls_pki_types::pem::Error::NoItemsFound));
+        }
+        let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(|error| CertificateError::Pem("private key", error))?;
+        Ok(CertifiedKey::from_der(chain, key, provider)?)
+    }
+
+    /// When the certificate ends, in seconds since 1970.
+    pub fn expiry(&self) -> Result<i64, CertificateError> {
+        let first = CertificateDer::from_pem_slice(&self.chain).map_err(|error| CertificateError::Pem("certificate", error))?;
+        let (_, certificate) = X509Certificate::from_der(&first).map_err(|error| CertificateError::Parse(error.to_string()))?;
+        Ok(certificate.validity().not_after.timestamp())
+    }
+}
+
+impl Serving {
+    /// Serves this pair.
+    pub fn new(pem: &Pem, provider: &CryptoProvider, metrics: &Metrics) -> Result<Arc<Self>, CertificateError> {
+        let certified = pem.certified(provider)?;
+        metrics.certificate_expiry.set(pem.expiry()?);
+        Ok(Arc::new(Self(ArcSwap::from_pointee(certified))))
+    }
+
+    /// The server's own certificate, in DER.
+    pub fn leaf(&self) -> Option<CertificateDer<'static>> {
+        self.0.load().cert.first().cloned()
+    }
+
+    /// An acceptor for TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
+    pub fn acceptor(self: &Arc<Self>, provider: &Arc<CryptoProvider>) -> Result<TlsAcceptor, CertificateError> {
+        let builder = ServerConfig::builder_with_provider(Arc::clone(provider)).with_safe_default_protocol_versions()?;
+        let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(TlsAcceptor::from(Arc::new(config)))
+    }
+
+    /// Takes in a new pair.
+    fn replace(&self, pem: &Pem, provider: &CryptoProvider, metrics: &Metrics) -> Result<(), CertificateError> {
+        let (certified, expiry) = (pem.certified(provider)?, pem.expiry()?);
+        self.0.store(Arc::new(certified));
+        metrics.certificate_expiry.set(expiry);
+        Ok(())
+    }
+}
+
+/// Looks at the files again and again until `stop`.
+pub struct Follow {
+    /// Where the pair lies.
+    pub files: Files,
+    /// What was loaded first.
+    pub loaded: Pem,
+    /// How long between two looks.
+    pub every: Duration,
+    /// What is served.
+    pub serving: Arc<Serving>,
+    /// Whose keys it may use.
+    pub provider: Arc<CryptoProvider>,
+    /// Where failures are counted.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Follow {
+    /// Runs until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut complained_of = None;
+        while tokio::time::timeout(self.every, stop.cancelled()).await.is_err() {
+            let found = self.files.read();
+            if found.as_ref().is_ok_and(|pem| *pem == self.loaded) {
+                complained_of = None;
+                continue;
+            }
+            match found.and_then(|pem| self.serving.replace(&pem, &self.provider, &self.metrics).map(|()| pem)) {
+                Ok(pem) => {
+                    tracing::info!(chain = %self.files.chain.display(), "the serving certificate was replaced");
+                    self.loaded = pem;
+                    complained_of = None;
+                }
+                Err(error) => {
+                    let complaint = error.to_string();
+                    if complained_of.as_ref() != Some(&complaint) {
+                        self.metrics.certificate_errors.inc();
+                        tracing::error!(%error, chain = %self.files.chain.display(), "the new certificate cannot be used; the old one stays");
+                        complained_of = Some(complaint);
+                    }
+                }
+            }
+        }
+    }
+}

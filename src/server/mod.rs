@@ -1,0 +1,43 @@
+//! The admission server: bytes in, bytes out, and what must not break it (DESIGN §8).
+
+pub mod admin;
+pub mod certs;
+pub mod http;
+pub mod self_check;
+pub mod throwaway;
+pub mod tls;
+
+use std::time::Duration;
+
+/// What one client may take of the server.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Largest body, in bytes; the API server's own limit for objects is 3 MiB, and a review may hold two.
+    pub body: usize,
+    /// From the first byte of a handshake to its end.
+    pub handshake: Duration,
+    /// Until the first byte, and for the headers of a request.
+    pub headers: Duration,
+    /// For all of a body. The API server waits at most 30 s for an answer.
+    pub body_time: Duration,
+    /// A connection without any request for so long is closed.
+    pub idle: Duration,
+    /// Handshakes going on at once.
+    pub handshakes: usize,
+    /// Until connections that do not end by themselves are cut at the stop.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body: 8 << 20,
+            handshake: Duration::from_secs(5),
+            headers: Duration::from_secs(10),
+            body_time: Duration::from_secs(15),
+            idle: Duration::from_secs(300),
+            handshakes: 256,
+            drain: Duration::from_secs(20),
+        }
+    }
+}

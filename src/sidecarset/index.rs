@@ -1,0 +1,269 @@
+//! All sets, found by what a pod must have to be selected: its namespace and one label.
+//!
+//! A pod costs what it matches, not what exists (DESIGN §5.3). A set lies once for each namespace that it is bound to by
+//! name, or once among the cluster-wide ones; there, under each value of one label that its selector requires, or, if it
+//! requires none, among the few that are always looked at.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+
+use super::{
+    api::{CANARY, CANARY_BASE, SidecarSet},
+    content::Content,
+    default,
+    revision::{RevisionError, Revisions, restore},
+    select::Choice,
+};
+use crate::base::{
+    pod::Pairs,
+    selector::{Selector, SelectorError},
+};
+
+/// Label that every namespace has, with its own name.
+const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+
+/// A set, ready to be matched and injected.
+#[derive(Debug)]
+pub struct Entry {
+    /// Name of the set.
+    pub name: String,
+    /// Which pods; a set that names none selects none.
+    pub selector: Option<Selector>,
+    /// Which namespaces, or all of them.
+    pub namespaces: Option<Selector>,
+    /// New pods are not injected.
+    pub is_paused: bool,
+    /// The set that this one replaces as a canary, where both match.
+    pub canary_of: Option<String>,
+    /// Which content a pod gets.
+    pub choice: Choice,
+    /// What the set adds now.
+    pub content: Content,
+    /// What the set added in the revision that its injection strategy names.
+    pub pinned: Option<Result<Content, RevisionError>>,
+    /// Names of the namespaces that the set is bound to, `None` for all.
+    bound_to: Option<Vec<String>>,
+    /// Kept to restore revisions from, for sets that name one.
+    object: Option<Box<SidecarSet>>,
+}
+
+/// A stored set that cannot be used, which its admission should have refused.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("SidecarSet {set}: {field}.{source}")]
+pub struct SetError {
+    /// Name of the set.
+    pub set: String,
+    /// The field.
+    pub field: &'static str,
+    /// What is wrong there.
+    pub source: SelectorError,
+}
+
+impl Entry {
+    /// Compiles a set. One that has not been through the defaulting webhook (it carries no hash) is given its defaults.
+    pub fn compile(mut set: SidecarSet, revisions: &Revisions) -> Result<Self, SetError> {
+        let annotation = |set: &SidecarSet, key: &str| set.metadata.annotations.as_ref().and_then(|all| all.get(key)).cloned();
+        if annotation(&set, super::api::HASH).is_none() {
+            default::apply(&mut set);
+        }
+        let name = set.metadata.name.clone().unwrap_or_default();
+        let compile = |field, selector: &LabelSelector| {
+            Selector::compile(selector).map_err(|source| SetError { set: name.clone(), field, source })
+        };
+        let selector = set.spec.selector.as_ref().map(|s| compile("spec.selector", s)).transpose()?;
+        let namespaces = set.spec.namespace_selector.as_ref().map(|s| compile("spec.namespaceSelector", s)).transpose()?;
+        let is_canary = annotation(&set, CANARY).as_deref() == Some("true");
+        let choice = Choice::of(&set.spec);
+        let is_pinned = choice != Choice::Current;
+        let mut entry = Self {
+            selector: selector.filter(|selector| !selector.is_empty()),
+            namespaces,
+            is_paused: set.spec.injection_strategy.paused,
+            canary_of: annotation(&set, CANARY_BASE).filter(|base| is_canary && !base.is_empty()),
+            choice,
+            content: Content::of(&set),
+            pinned: None,
+            bound_to: set.spec.namespace_selector.as_ref().and_then(bound_namespaces),
+            object: is_pinned.then(|| Box::new(set)),
+            name,
+        };
+        entry.pin(revisions);
+        Ok(entry)
+    }
+
+    /// Finds the content of the named revision (again).
+    fn pin(&mut self, revisions: &Revisions) {
+        self.pinned = self.object.as_deref().map(|set| {
+            let revision = self.choice.named(&self.name, revisions)?;
+            Ok(Content::of(&restore(set, revision)?))
+        });
+    }
+
+    /// A copy that speaks of the revisions as they are now, for sets that name one.
+    fn repinned(&self, revisions: &Revisions) -> Option<Self> {
+        let set = self.object.as_deref()?.clone();
+        Self::compile(set, revisions).ok()
+    }
+}
+
+/// The namespaces that a selector binds a set to by their names. (`pkg/util/fieldindex/register.go` of the reference)
+fn bound_namespaces(selector: &LabelSelector) -> Option<Vec<String>> {
+    if let Some(name) = selector.match_labels.as_ref().and_then(|labels| labels.get(NAMESPACE_NAME)) {
+        return Some(vec![name.clone()]);
+    }
+    let mut expressions = selector.match_expressions.iter().flatten();
+    let by_name = expressions.find(|expression| expression.key == NAMESPACE_NAME && expression.operator == "In");
+    by_name.map(|expression| expression.values.clone().unwrap_or_default())
+}
+
+/// All sets of a cluster.
+#[derive(Debug, Default)]
+pub struct SetIndex {
+    by_name: BTreeMap<String, Arc<Entry>>,
+    by_namespace: HashMap<String, Bucket>,
+    cluster_wide: Bucket,
+    pinned: BTreeSet<String>,
+}
+
+/// Sets of one scope, by one label each.
+#[derive(Debug, Default)]
+struct Bucket {
+    by_label: HashMap<String, HashMap<String, Vec<Arc<Entry>>>>,
+    always: Vec<Arc<Entry>>,
+}
+
+impl SetIndex {
+    /// Takes in a new or changed set.
+    pub fn insert(&mut self, entry: Entry) {
+        self.remove(&entry.name.clone());
+        let entry = Arc::new(entry);
+        if entry.pinned.is_some() {
+            self.pinned.insert(entry.name.clone());
+        }
+        match &entry.bound_to {
+            Some(namespaces) => {
+                for namespace in namespaces {
+                    self.by_namespace.entry(namespace.clone()).or_default().insert(&entry);
+                }
+            }
+            None => self.cluster_wide.insert(&entry),
+        }
+        self.by_name.insert(entry.name.clone(), entry);
+    }
+
+    /// Forgets a set. Says whether it was there.
+    pub fn remove(&mut self, name: &str) -> bool {
+        let Some(entry) = self.by_name.remove(name) else { return false };
+        self.pinned.remove(name);
+        match &entry.bound_to {
+            Some(namespaces) => {
+                for namespace in namespaces {
+                    if let Some(bucket) = self.by_namespace.get_mut(namespace) {
+                        bucket.remove(&entry);
+                        if bucket.is_empty() {
+                            self.by_namespace.remove(namespace);
+                        }
+                    }
+                }
+            }
+            None => self.cluster_wide.remove(&entry),
+        }
+        true
+    }
+
+    /// Finds the contents of named revisions again, after a revision has come or gone.
+    pub fn repin(&mut self, revisions: &Revisions) {
+        let changed: Vec<_> = self.pinned.iter().filter_map(|name| self.by_name.get(name)?.repinned(revisions)).collect();
+        for entry in changed {
+            self.insert(entry);
+        }
+    }
+
+    /// The sets that may select a pod with these labels in this namespace, in the order in which they apply: those bound
+    /// to the namespace by name, then the others, each group by name. (The reference leaves the order inside a group open.)
+    pub fn candidates(&self, namespace: &str, labels: &Pairs<'_>) -> Vec<&Arc<Entry>> {
+        let mut found = Vec::new();
+        if let Some(bucket) = self.by_namespace.get(namespace) {
+            bucket.collect(labels, &mut found);
+        }
+        let bound = found.len();
+        self.cluster_wide.collect(labels, &mut found);
+        let (first, second) = found.split_at_mut(bound);
+        first.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        second.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        found
+    }
+
+    /// All sets, in the order in which they would apply to pods of this namespace.
+    pub fn all(&self, namespace: &str) -> Vec<&Arc<Entry>> {
+        let is_bound = |entry: &Entry| entry.bound_to.as_ref().is_some_and(|names| names.iter().any(|name| name == namespace));
+        let (mut first, second): (Vec<_>, Vec<_>) = self.by_name.values().partition(|entry| is_bound(entry));
+        first.extend(second);
+        first
+    }
+
+    /// How many sets there are.
+    pub fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+}
+
+impl Bucket {
+    fn insert(&mut self, entry: &Arc<Entry>) {
+        let Some(selector) = &entry.selector else { return };
+        let Some((key, values)) = index_label(selector) else { return self.always.push(Arc::clone(entry)) };
+        let by_value = self.by_label.entry(key.to_owned()).or_default();
+        for value in values.iter().collect::<BTreeSet<_>>() {
+            by_value.entry(value.clone()).or_default().push(Arc::clone(entry));
+        }
+    }
+
+    fn remove(&mut self, entry: &Arc<Entry>) {
+        let Some(selector) = &entry.selector else { return };
+        let Some((key, values)) = index_label(selector) else { return self.always.retain(|other| !Arc::ptr_eq(other, entry)) };
+        let Some(by_value) = self.by_label.get_mut(key) else { return };
+        for value in values {
+            if let Some(entries) = by_value.get_mut(value) {
+                entries.retain(|other| !Arc::ptr_eq(other, entry));
+                if entries.is_empty() {
+                    by_value.remove(value);
+                }
+            }
+        }
+        if by_value.is_empty() {
+            self.by_label.remove(key);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.by_label.is_empty() && self.always.is_empty()
+    }
+
+    fn collect<'i>(&'i self, labels: &Pairs<'_>, found: &mut Vec<&'i Arc<Entry>>) {
+        found.extend(&self.always);
+        if self.by_label.is_empty() {
+            return;
+        }
+        for (key, value) in labels.iter() {
+            if let Some(entries) = self.by_label.get(key).and_then(|by_value| by_value.get(value)) {
+                found.extend(entries);
+            }
+        }
+    }
+}
+
+/// The label to file a selector under: the one with the fewest values, and of those the longest text, since a longer
+/// value is more likely to be one workload's own (`app=checkout-api` rather than `env=prod`).
+fn index_label(selector: &Selector) -> Option<(&str, &[String])> {
+    let length = |values: &[String]| values.iter().map(String::len).sum::<usize>();
+    selector.required().min_by_key(|(_, values)| (values.len(), usize::MAX - length(values)))
+}

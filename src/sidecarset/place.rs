@@ -1,0 +1,161 @@
+//! Where injected containers stand among the pod's own.
+
+use std::{borrow::Cow, cell::OnceCell};
+
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
+
+use super::{content::Side, inject::named, shared::App};
+use crate::{
+    admission::edits::{Edits, Step},
+    base::{
+        decode::or_default,
+        pod::{Container, Spec},
+    },
+};
+
+/// A container to place.
+#[derive(Debug)]
+pub struct Added<'b> {
+    /// Its name.
+    pub name: Cow<'b, str>,
+    /// On which side of the pod's own.
+    pub side: Side,
+    /// All of it.
+    pub json: String,
+}
+
+/// The containers of a pod, its own and those to add.
+pub struct Placement<'b> {
+    lists: [List<'b>; 2],
+    /// What the client should know.
+    pub warnings: Vec<String>,
+}
+
+struct List<'b> {
+    member: &'static str,
+    own: Option<&'b [Container<'b>]>,
+    added: Vec<Added<'b>>,
+    /// Which set brought which name.
+    origin: Vec<(Cow<'b, str>, &'b str)>,
+}
+
+impl<'b> Placement<'b> {
+    /// Nothing added yet.
+    pub fn of(spec: &'b Spec<'b>) -> Self {
+        let list = |member, own| List { member, own, added: Vec::new(), origin: Vec::new() };
+        Self { lists: [list("containers", spec.containers.as_deref()), list("initContainers", spec.init_containers.as_deref())], warnings: Vec::new() }
+    }
+
+    /// The pod's own container of this name.
+    pub fn existing(&self, name: &str) -> Option<&'b Container<'b>> {
+        self.lists.iter().find_map(|list| named(list.own, name).map(|(_, container)| container))
+    }
+
+    /// Whether a container of this name can be added for `set`. Container names are unique over both lists of a pod, or
+    /// the API server refuses it, so the first comer wins and a warning is left. A container of the pod itself in the same
+    /// list is no hindrance: it is replaced.
+    pub fn has_room(&mut self, set: &'b str, name: &str, is_init: bool) -> bool {
+        let other = &self.lists[usize::from(!is_init)];
+        let kind = if is_init { "a regular" } else { "an init" };
+        let taken_by = self.lists.iter().flat_map(|list| &list.origin).find(|(taken, _)| taken == name).map(|(_, by)| *by);
+        let hindrance = if let Some(by) = taken_by {
+            format!("SidecarSet {by} has brought one of that name before")
+        } else if named(other.own, name).is_some() {
+            format!("the pod has {kind} container of that name")
+        } else {
+            self.warn_of_replaced(set, name, is_init);
+            let list = &mut self.lists[usize::from(is_init)];
+            list.origin.push((Cow::Owned(name.to_owned()), set));
+            return true;
+        };
+        self.warnings.push(format!("SidecarSet {set}: container {name} is not injected: {hindrance}"));
+        false
+    }
+
+    fn warn_of_replaced(&mut self, set: &str, name: &str, is_init: bool) {
+        let own = named(self.lists[usize::from(is_init)].own, name).map(|(_, container)| container);
+        if own.is_some_and(|container| App::read(container).is_ok_and(|app| !app.is_injected)) {
+            self.warnings.push(format!("SidecarSet {set}: container {name} takes the place of the pod's own container of that name"));
+        }
+    }
+
+    /// Adds a container.
+    pub fn add(&mut self, added: Added<'b>, is_init: bool) {
+        self.lists[usize::from(is_init)].added.push(added);
+    }
+
+    /// Writes all added containers into the pod `object`.
+    pub fn write(mut self, object: &RawValue, sort_regular: bool, edits: &mut Edits) {
+        let [regular, init] = &mut self.lists;
+        // Init containers run one after the other, so their order must not hang on the order of sets.
+        init.added.sort_by(|a, b| a.name.cmp(&b.name));
+        if sort_regular {
+            regular.added.sort_by(|a, b| a.name.cmp(&b.name));
+        }
+        for list in [init, regular] {
+            list.write(object, edits);
+        }
+    }
+}
+
+impl List<'_> {
+    fn write(&self, object: &RawValue, edits: &mut Edits) {
+        let path = [Step::Member("spec"), Step::Member(self.member)];
+        let raw = OnceCell::new();
+        // Replacements first: they go by the indices that the pod came with.
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        for added in &self.added {
+            match named(self.own, &added.name) {
+                Some((index, _)) => {
+                    let own = raw.get_or_init(|| RawLists::read(object)).item(self.member, index);
+                    if !own.is_some_and(|own| is_same(own.get(), &added.json)) {
+                        edits.replace(&[path[0], path[1], Step::Item(index)], &added.json);
+                    }
+                }
+                None if added.side == Side::Before => before.push(added.json.as_str()),
+                None => after.push(added.json.as_str()),
+            }
+        }
+        if self.own.is_none() {
+            return edits.append(&path, false, before.iter().chain(&after).copied().collect::<Vec<_>>().into_iter());
+        }
+        for (index, json) in before.into_iter().enumerate() {
+            edits.add(&[path[0], path[1], Step::Item(index)], json);
+        }
+        edits.append(&path, true, after.into_iter());
+    }
+}
+
+/// Whether two JSON texts say the same.
+fn is_same(a: &str, b: &str) -> bool {
+    let value = |text| serde_json::from_str::<Value>(text);
+    a == b || matches!((value(a), value(b)), (Ok(a), Ok(b)) if a == b)
+}
+
+/// The pod's containers as they came, for a comparison with what would replace them.
+#[derive(Default, Deserialize)]
+struct RawLists<'a> {
+    #[serde(borrow, default, deserialize_with = "or_default")]
+    spec: RawSpec<'a>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawSpec<'a> {
+    #[serde(borrow, default, deserialize_with = "or_default")]
+    containers: Vec<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "or_default")]
+    init_containers: Vec<&'a RawValue>,
+}
+
+impl<'a> RawLists<'a> {
+    fn read(object: &'a RawValue) -> Self {
+        serde_json::from_str(object.get()).unwrap_or_default()
+    }
+
+    fn item(&self, member: &str, index: usize) -> Option<&'a RawValue> {
+        let list = if member == "containers" { &self.spec.containers } else { &self.spec.init_containers };
+        list.get(index).copied()
+    }
+}

@@ -1,0 +1,129 @@
+//! Every number that the server counts, in one struct. Labels are bounded: hooks and verdicts, never names of objects.
+
+use std::fmt::Write as _;
+
+use parking_lot::RwLock;
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{
+        counter::Counter,
+        family::{Family, MetricConstructor},
+        gauge::Gauge,
+        histogram::Histogram,
+    },
+    registry::Registry,
+};
+
+/// All metrics.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: RwLock<Registry>,
+    reviews: Family<Review, Counter>,
+    seconds: Family<OfHook, Histogram, Buckets>,
+    panics: Family<OfHook, Counter>,
+    /// Seconds since 1970 at which the serving certificate ends.
+    pub certificate_expiry: Gauge,
+    /// Certificate files that could not be loaded, since the start.
+    pub certificate_errors: Counter,
+    /// Times that changed manifest files could not be read.
+    pub manifest_errors: Counter,
+    /// Stored objects that cannot be used.
+    pub unusable: Counter,
+    /// Watches that ended and were begun again.
+    pub watch_restarts: Counter,
+}
+
+/// The metrics of one hook, looked up once.
+#[derive(Clone, Debug)]
+pub struct HookMetrics {
+    /// Reviews answered without a change.
+    pub allowed: Counter,
+    /// Reviews answered with a patch.
+    pub patched: Counter,
+    /// Reviews refused.
+    pub denied: Counter,
+    /// Bodies that were no review.
+    pub unreadable: Counter,
+    /// Handlers that panicked.
+    pub panics: Counter,
+    /// From the first byte of the body to the answer.
+    pub seconds: Histogram,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Review {
+    hook: String,
+    verdict: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfHook {
+    hook: String,
+}
+
+#[derive(Clone, Debug)]
+struct Buckets;
+
+impl MetricConstructor<Histogram> for Buckets {
+    fn new_metric(&self) -> Histogram {
+        Histogram::new([25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 50e-3, 250e-3, 1.0, 5.0])
+    }
+}
+
+impl Metrics {
+    /// All at zero.
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("outrigger");
+        let metrics = Self {
+            reviews: Family::default(),
+            seconds: Family::new_with_constructor(Buckets),
+            panics: Family::default(),
+            certificate_expiry: Gauge::default(),
+            certificate_errors: Counter::default(),
+            manifest_errors: Counter::default(),
+            unusable: Counter::default(),
+            watch_restarts: Counter::default(),
+            registry: RwLock::new(Registry::default()),
+        };
+        registry.register("reviews", "Admission reviews answered, by hook and verdict", metrics.reviews.clone());
+        registry.register("review_seconds", "Time from a review's body to its answer", metrics.seconds.clone());
+        registry.register("panics", "Handlers that panicked, by hook", metrics.panics.clone());
+        registry.register("certificate_expiry_seconds", "When the serving certificate ends, in seconds since 1970", metrics.certificate_expiry.clone());
+        registry.register("certificate_errors", "Certificate files that could not be loaded", metrics.certificate_errors.clone());
+        registry.register("manifest_errors", "Changed manifest files that could not be read", metrics.manifest_errors.clone());
+        registry.register("unusable_objects", "Stored objects that cannot be used", metrics.unusable.clone());
+        registry.register("watch_restarts", "Watches that ended and were begun again", metrics.watch_restarts.clone());
+        Self { registry: RwLock::new(registry), ..metrics }
+    }
+
+    /// The metrics of the hook under `path`.
+    pub fn hook(&self, path: &str) -> HookMetrics {
+        let review = |verdict| self.reviews.get_or_create(&Review { hook: path.to_owned(), verdict }).clone();
+        let hook = OfHook { hook: path.to_owned() };
+        HookMetrics {
+            allowed: review("allowed"),
+            patched: review("patched"),
+            denied: review("denied"),
+            unreadable: review("unreadable"),
+            panics: self.panics.get_or_create(&hook).clone(),
+            seconds: self.seconds.get_or_create(&hook).clone(),
+        }
+    }
+
+    /// In the OpenMetrics text format.
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        if encode(&mut text, &self.registry.read()).is_err() {
+            // Formatting into a String does not fail; if it ever did, half a page would be worse than none.
+            text.clear();
+            let _ = writeln!(text, "# EOF");
+        }
+        text
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,4 @@
+//! What the operator sees: logs and numbers.
+
+pub mod log;
+pub mod metrics;
