@@ -220,6 +220,7 @@ pub struct FieldRef {
 /// Resources of a sidecar as a function of those of the application containers.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("required" = ["targetContainersMode", "resourcesExpr"]))]
 pub struct ResourcesPolicy {
     /// `sum` or `max` over the target containers.
     #[schemars(schema_with = "schema::target_containers_mode")]
