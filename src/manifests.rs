@@ -3,6 +3,7 @@
 //! files.
 
 mod access;
+mod compact;
 mod kustomize;
 mod server;
 mod webhooks;
@@ -15,6 +16,7 @@ use std::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 
+use self::compact::Compact;
 use crate::{
     handlers::TABLE,
     sidecarset::schema::{self, Conversion},
@@ -98,7 +100,7 @@ pub fn files(rendering: &Rendering) -> Result<Vec<File>, ManifestError> {
     let definition = schema::definition(&Conversion::Off)?;
     Ok(vec![
         file("namespace.yaml", &[yaml(&server::namespace(rendering))?]),
-        file("crds/sidecarsets.apps.kruise.io.yaml", &[yaml(&definition)?]),
+        file("crds/sidecarsets.apps.kruise.io.yaml", &[yaml(&Compact(&serde_json::to_value(&definition)?))?]),
         file("rbac.yaml", &access::documents(rendering)?),
         file("service.yaml", &[yaml(&server::service(rendering))?]),
         file("deployment.yaml", &[yaml(&server::deployment(rendering))?, yaml(&server::disruption_budget(rendering))?]),

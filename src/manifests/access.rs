@@ -36,10 +36,5 @@ fn role(kind: &str) -> RoleRef {
 }
 
 fn us(rendering: &Rendering) -> Subject {
-    Subject {
-        kind: "ServiceAccount".to_owned(),
-        name: NAME.to_owned(),
-        namespace: Some(rendering.namespace.clone()),
-        ..Subject::default()
-    }
+    Subject { kind: "ServiceAccount".to_owned(), name: NAME.to_owned(), namespace: Some(rendering.namespace.clone()), ..Subject::default() }
 }

@@ -51,8 +51,7 @@ pub(super) fn service(rendering: &Rendering) -> Service {
 }
 
 pub(super) fn deployment(rendering: &Rendering) -> Deployment {
-    let rolling_update =
-        RollingUpdateDeployment { max_surge: Some(IntOrString::Int(1)), max_unavailable: Some(IntOrString::Int(0)) };
+    let rolling_update = RollingUpdateDeployment { max_surge: Some(IntOrString::Int(1)), max_unavailable: Some(IntOrString::Int(0)) };
     Deployment {
         metadata: own(rendering, NAME),
         spec: DeploymentSpec {

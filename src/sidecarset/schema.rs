@@ -65,12 +65,8 @@ fn strategy(conversion: &Conversion) -> CustomResourceConversion {
     let Conversion::Webhook { namespace, service } = conversion else {
         return CustomResourceConversion { strategy: "None".to_owned(), webhook: None };
     };
-    let service = ServiceReference {
-        name: service.clone(),
-        namespace: namespace.clone(),
-        path: Some("/convert".to_owned()),
-        port: Some(443),
-    };
+    let service =
+        ServiceReference { name: service.clone(), namespace: namespace.clone(), path: Some("/convert".to_owned()), port: Some(443) };
     CustomResourceConversion {
         strategy: "Webhook".to_owned(),
         webhook: Some(WebhookConversion {
@@ -81,11 +77,16 @@ fn strategy(conversion: &Conversion) -> CustomResourceConversion {
 }
 
 /// What the API server asks of a schema, on top of what derive gives: optional members may be `null`, as they may in
-/// the built-in kinds, and only [`STORED_DEFAULTS`] are filled in.
+/// the built-in kinds, only [`STORED_DEFAULTS`] are filled in, and within containers and volumes nothing gets lost.
 fn structural(mut validation: Value) -> Value {
-    if let Some(Value::Object(root)) = validation.get_mut("openAPIV3Schema") {
-        root.insert("description".to_owned(), json!("Which pods get which sidecars, and how changed sidecars are rolled out."));
-        each_node(root, &mut relax_members);
+    let Some(Value::Object(root)) = validation.get_mut("openAPIV3Schema") else { return validation };
+    root.remove("title");
+    root.insert("description".to_owned(), json!("Which pods get which sidecars, and how changed sidecars are rolled out."));
+    each_node(root, &mut relax_members);
+    for list in ["containers", "initContainers", "volumes"] {
+        if let Some(Value::Object(item)) = validation.pointer_mut(&format!("/openAPIV3Schema/properties/spec/properties/{list}/items")) {
+            each_node(item, &mut keep_unknown);
+        }
     }
     validation
 }
@@ -106,8 +107,12 @@ fn relax_members(node: &mut Map<String, Value>) {
     }
 }
 
-/// `v1alpha1` keeps the custom version in a label, and can name a single namespace.
+/// `v1alpha1` keeps the custom version in a label, and can name a single namespace. Its prose is that of `v1beta1`,
+/// and is not repeated.
 fn as_v1alpha1(mut validation: Value) -> Value {
+    if let Some(Value::Object(root)) = validation.get_mut("openAPIV3Schema") {
+        each_node(root, &mut |node| drop(node.remove("description")));
+    }
     if let Some(Value::Object(spec)) = validation.pointer_mut("/openAPIV3Schema/properties/spec/properties") {
         spec.remove("customVersion");
         let description = "The only namespace whose pods are injected; goes before `namespaceSelector`.";
@@ -124,25 +129,25 @@ pub(super) fn sidecar_containers(generator: &mut SchemaGenerator) -> Schema {
         all.extend(own);
     }
     item.insert("required".to_owned(), json!(["name"]));
-    each_node(item.ensure_object(), &mut keep_unknown);
     json_schema!({"type": "array", "items": item})
 }
 
 /// A list of Kubernetes volumes.
 pub(super) fn volumes(generator: &mut SchemaGenerator) -> Schema {
-    let mut item = foreign(Volume::json_schema(generator));
-    each_node(item.ensure_object(), &mut keep_unknown);
-    json_schema!({"type": "array", "items": item})
+    json_schema!({"type": "array", "items": foreign(Volume::json_schema(generator))})
 }
 
-/// The schema of a Kubernetes type as far as it is ours to state: types, without prose and without requirements.
-/// Those are the API server's to check, in its own version, when the pod comes.
+/// The schema of a Kubernetes type as far as it is ours to state: types, without prose, without requirements, and
+/// without a look into metadata. The rest is the API server's to check, in its own version, when the pod comes.
 fn foreign(mut schema: Schema) -> Schema {
     each_node(schema.ensure_object(), &mut |node| {
         node.remove("description");
         node.remove("required");
         if let Some(Value::Object(value)) = node.get_mut("additionalProperties") {
             value.insert("nullable".to_owned(), json!(true));
+        }
+        for (_, metadata) in members(node).filter(|(name, _)| *name == "metadata") {
+            *metadata = Map::from_iter([("type".to_owned(), json!("object"))]);
         }
     });
     schema
