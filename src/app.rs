@@ -25,7 +25,7 @@ use crate::{
     base::gates::Gates,
     cluster::{client, watch::Feed},
     handlers,
-    manifests,
+    manifests::{self, Rendering},
     offline::{
         documents::{self, Document},
         files::{Folder, Objects},
@@ -240,4 +240,27 @@ pub fn review(arguments: &Review) -> anyhow::Result<()> {
         writeln!(out, "{}", reviews::answer(&document, &state, now())?)?;
     }
     Ok(())
+}
+
+/// `outrigger manifests`
+pub fn manifests(arguments: &Manifests) -> anyhow::Result<()> {
+    let rendering = Rendering { namespace: arguments.namespace.clone(), strict: arguments.strict, ..Rendering::default() };
+    match &arguments.out {
+        None => {
+            let mut out = io::stdout().lock();
+            for file in manifests::files(&rendering)? {
+                writeln!(out, "---\n# {}\n{}", file.path.display(), file.text)?;
+            }
+            Ok(())
+        }
+        Some(out) if arguments.check => {
+            let differences = manifests::check(&rendering, out)?;
+            if differences.is_empty() {
+                return Ok(());
+            }
+            let lines: Vec<_> = differences.iter().map(ToString::to_string).collect();
+            bail!("{} is not what would be rendered:\n{}", out.display(), lines.join("\n"))
+        }
+        Some(out) => Ok(manifests::write(&rendering, out)?),
+    }
 }

@@ -1,5 +1,69 @@
-//! Outrigger: OpenKruise-compatible admission webhooks and reconcilers for Kubernetes.
+//! Outrigger: OpenKruise-compatible admission webhooks and reconcilers for Kubernetes. This page is the map.
+//!
+//! # A review
+//!
+//! ```text
+//! TLS            HTTP            bytes → Request      decide                       edits → bytes
+//! server::tls → server::http → admission::review → handlers::TABLE → … → Verdict → admission::review
+//!                                                      │   ▲
+//!                                     handlers::pod ───┘   └── state::Snapshot: what is known at this moment
+//!                                        │
+//!            ┌───────────────────────────┼───────────────────────────────┐
+//!   readiness_gate::add      sidecarset::select::select      sidecarset::inject::inject
+//!                             which sets apply, which          puts them into the pod:
+//!                             revision of each                 annotations, containers, volumes, secrets, notes
+//! ```
+//!
+//! Inside the injection: `sidecarset::content` is what a set adds, rendered once; `sidecarset::shared` what a sidecar takes
+//! from the pod's own containers; `sidecarset::place` where containers stand and what happens when names meet;
+//! `sidecarset::inject::write_volumes` settles volumes of one name; `sidecarset::notes` what the pod says of it all.
+//!
+//! # A change
+//!
+//! ```text
+//! cluster::watch   ─┐
+//! (API server)      ├→ state::feed → sidecarset::index (compiled, filed by namespace and label)
+//! offline::files   ─┘
+//! (folder)
+//! ```
+//!
+//! # The doors
+//!
+//! `app` opens four, all over the same functions: `serve` in a cluster, `serve --from` a folder, `inject` ([`offline::pods`])
+//! and `review` ([`offline::reviews`]). [`manifests`] renders what a cluster needs to know of us.
+//!
+//! # Who may import whom
+//!
+//! An arrow goes only to the right; `tests/it/architecture.rs` keeps it so.
+//!
+//! ```text
+//! main ─ app ─ {args manifests offline cluster server telemetry} ─ handlers ─ state ─ sidecarset ─ admission ─ base
+//! ```
+//!
+//! # Invariants
+//!
+//! - `base`, `admission`, `sidecarset`, `state` and `handlers` are pure: no `async`, no client, no clock, no randomness, no
+//!   environment, no logging. Time is an argument.
+//! - Only `admission::edits` writes JSON Patch, and never by comparing objects: what this code does not know stays as it is.
+//! - A pod costs what it matches, not what exists: no decision walks over all sets.
+//! - Injecting an injected pod changes nothing.
+//! - Nothing that a client or a stored object says makes a handler panic; should one, only its own review fails.
+
+pub mod app;
+pub mod args;
+
+pub mod base;
 
 pub mod admission;
-pub mod base;
+
 pub mod sidecarset;
+
+pub mod state;
+
+pub mod handlers;
+
+pub mod cluster;
+pub mod manifests;
+pub mod offline;
+pub mod server;
+pub mod telemetry;

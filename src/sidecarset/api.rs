@@ -50,7 +50,12 @@ pub const IS_INJECTED: &str = "IS_INJECTED";
     derive = "Default",
     derive = "PartialEq",
     printcolumn(json_path = ".status.matchedPods", name = "MATCHED", type_ = "integer", description = "Pods that the set selects"),
-    printcolumn(json_path = ".status.updatedPods", name = "UPDATED", type_ = "integer", description = "Matched pods that run the latest revision"),
+    printcolumn(
+        json_path = ".status.updatedPods",
+        name = "UPDATED",
+        type_ = "integer",
+        description = "Matched pods that run the latest revision"
+    ),
     printcolumn(json_path = ".status.readyPods", name = "READY", type_ = "integer", description = "Matched pods that are ready"),
     printcolumn(json_path = ".metadata.creationTimestamp", name = "AGE", type_ = "date")
 )]
@@ -221,6 +226,7 @@ pub struct FieldRef {
 /// Resources of a sidecar as a function of those of the application containers.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("required" = ["targetContainersMode", "resourcesExpr"]))]
 pub struct ResourcesPolicy {
     /// `sum` or `max` over the target containers.
     #[schemars(schema_with = "schema::target_containers_mode")]

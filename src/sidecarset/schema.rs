@@ -1,16 +1,181 @@
-//! OpenAPI schemas of the members of a SidecarSet that derive cannot express: Kubernetes containers and volumes with
-//! room for fields of newer versions, and enumerations that are plain text in the Rust types.
+//! The CustomResourceDefinition of SidecarSet, and the parts of its schema that derive cannot express.
+//!
+//! Kubernetes' own containers and volumes are typed as the newest known Kubernetes types them, but every object in
+//! them keeps members it does not know, nothing in them is required but a container's name, and they carry no
+//! descriptions: a field of a newer Kubernetes is never lost, and the definition stays small enough for the
+//! annotation in which `kubectl apply` remembers it.
 
-use schemars::{Schema, SchemaGenerator, json_schema};
+use k8s_openapi::{
+    api::core::v1::{Container, Volume},
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+        CustomResourceConversion, CustomResourceDefinition, CustomResourceDefinitionVersion, CustomResourceValidation, ServiceReference,
+        WebhookClientConfig, WebhookConversion,
+    },
+};
+use kube::CustomResourceExt;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Map, Value, json};
 
-/// A list of sidecars.
-pub(super) fn sidecar_containers(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "array", "items": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}})
+use super::api::{SidecarContainer, SidecarSet};
+
+/// Properties whose absence the API server fills in. Every other default that derive finds only says how this crate
+/// reads an absent member, and must not be stored.
+const STORED_DEFAULTS: [&str; 3] = ["targetContainersNameRegex", "policy", "name"];
+
+/// How objects of one version are turned into another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Conversion {
+    /// Not at all: only `v1beta1` is served.
+    Off,
+    /// By a service of ours, under `/convert`; both versions are served.
+    Webhook {
+        /// Namespace of the service.
+        namespace: String,
+        /// Name of the service.
+        service: String,
+    },
 }
 
-/// A list of volumes.
-pub(super) fn volumes(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "array", "items": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}})
+/// The definition of the resource: cluster-scoped, `v1beta1` stored, `v1alpha1` listed so that clusters that stored
+/// it once stay valid.
+pub fn definition(conversion: &Conversion) -> Result<CustomResourceDefinition, serde_json::Error> {
+    let mut definition = SidecarSet::crd();
+    let mut versions = Vec::new();
+    for hub in std::mem::take(&mut definition.spec.versions) {
+        let schema = structural(serde_json::to_value(&hub.schema)?);
+        versions.push(CustomResourceDefinitionVersion { schema: validation(schema.clone())?, ..hub.clone() });
+        versions.push(CustomResourceDefinitionVersion {
+            name: "v1alpha1".to_owned(),
+            served: *conversion != Conversion::Off,
+            storage: false,
+            schema: validation(as_v1alpha1(schema))?,
+            ..hub
+        });
+    }
+    definition.spec.versions = versions;
+    definition.spec.conversion = Some(strategy(conversion));
+    Ok(definition)
+}
+
+fn validation(schema: Value) -> Result<Option<CustomResourceValidation>, serde_json::Error> {
+    serde_json::from_value(schema).map(Some)
+}
+
+fn strategy(conversion: &Conversion) -> CustomResourceConversion {
+    let Conversion::Webhook { namespace, service } = conversion else {
+        return CustomResourceConversion { strategy: "None".to_owned(), webhook: None };
+    };
+    let service =
+        ServiceReference { name: service.clone(), namespace: namespace.clone(), path: Some("/convert".to_owned()), port: Some(443) };
+    CustomResourceConversion {
+        strategy: "Webhook".to_owned(),
+        webhook: Some(WebhookConversion {
+            client_config: Some(WebhookClientConfig { service: Some(service), ..WebhookClientConfig::default() }),
+            conversion_review_versions: vec!["v1".to_owned(), "v1beta1".to_owned()],
+        }),
+    }
+}
+
+/// What the API server asks of a schema, on top of what derive gives: optional members may be `null`, as they may in
+/// the built-in kinds, only [`STORED_DEFAULTS`] are filled in, and within containers and volumes nothing gets lost.
+fn structural(mut validation: Value) -> Value {
+    let Some(Value::Object(root)) = validation.get_mut("openAPIV3Schema") else { return validation };
+    root.remove("title");
+    root.insert("description".to_owned(), json!("Which pods get which sidecars, and how changed sidecars are rolled out."));
+    each_node(root, &mut relax_members);
+    for list in ["containers", "initContainers", "volumes"] {
+        if let Some(Value::Object(item)) = validation.pointer_mut(&format!("/openAPIV3Schema/properties/spec/properties/{list}/items")) {
+            each_node(item, &mut keep_unknown);
+        }
+    }
+    validation
+}
+
+fn relax_members(node: &mut Map<String, Value>) {
+    let required = node.get("required").cloned().unwrap_or_default();
+    for (name, member) in members(node) {
+        if !STORED_DEFAULTS.contains(&name.as_str()) {
+            member.remove("default");
+        }
+        let is_required = required.as_array().is_some_and(|names| names.iter().any(|n| n == name));
+        if is_required || member.contains_key("default") {
+            // The API server drops a null before it fills in a default, but only where null is not allowed.
+            member.remove("nullable");
+        } else {
+            member.insert("nullable".to_owned(), json!(true));
+        }
+    }
+}
+
+/// `v1alpha1` keeps the custom version in a label, and can name a single namespace. Its prose is that of `v1beta1`,
+/// and is not repeated.
+fn as_v1alpha1(mut validation: Value) -> Value {
+    if let Some(Value::Object(root)) = validation.get_mut("openAPIV3Schema") {
+        each_node(root, &mut |node| drop(node.remove("description")));
+    }
+    if let Some(Value::Object(spec)) = validation.pointer_mut("/openAPIV3Schema/properties/spec/properties") {
+        spec.remove("customVersion");
+        let description = "The only namespace whose pods are injected; goes before `namespaceSelector`.";
+        spec.insert("namespace".to_owned(), json!({"description": description, "type": "string", "nullable": true}));
+    }
+    validation
+}
+
+/// A list of sidecars: Kubernetes containers with our members beside theirs.
+pub(super) fn sidecar_containers(generator: &mut SchemaGenerator) -> Schema {
+    let mut item = foreign(Container::json_schema(generator));
+    let mut own = SidecarContainer::json_schema(generator);
+    if let (Some(Value::Object(all)), Some(Value::Object(own))) = (item.get_mut("properties"), own.remove("properties")) {
+        all.extend(own);
+    }
+    item.insert("required".to_owned(), json!(["name"]));
+    json_schema!({"type": "array", "items": item})
+}
+
+/// A list of Kubernetes volumes.
+pub(super) fn volumes(generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "array", "items": foreign(Volume::json_schema(generator))})
+}
+
+/// The schema of a Kubernetes type as far as it is ours to state: types, without prose, without requirements, and
+/// without a look into metadata. The rest is the API server's to check, in its own version, when the pod comes.
+fn foreign(mut schema: Schema) -> Schema {
+    each_node(schema.ensure_object(), &mut |node| {
+        node.remove("description");
+        node.remove("required");
+        if let Some(Value::Object(value)) = node.get_mut("additionalProperties") {
+            value.insert("nullable".to_owned(), json!(true));
+        }
+        for (_, metadata) in members(node).filter(|(name, _)| *name == "metadata") {
+            *metadata = Map::from_iter([("type".to_owned(), json!("object"))]);
+        }
+    });
+    schema
+}
+
+/// A map has no unknown members; any other object keeps them.
+fn keep_unknown(node: &mut Map<String, Value>) {
+    if node.get("type").is_some_and(|kind| kind == "object") && !node.contains_key("additionalProperties") {
+        node.insert("x-kubernetes-preserve-unknown-fields".to_owned(), json!(true));
+    }
+}
+
+/// Visits a schema and all schemas within it.
+fn each_node(node: &mut Map<String, Value>, visit: &mut impl FnMut(&mut Map<String, Value>)) {
+    visit(node);
+    for (_, member) in members(node) {
+        each_node(member, visit);
+    }
+    for keyword in ["items", "additionalProperties"] {
+        if let Some(Value::Object(inner)) = node.get_mut(keyword) {
+            each_node(inner, visit);
+        }
+    }
+}
+
+fn members(node: &mut Map<String, Value>) -> impl Iterator<Item = (&String, &mut Map<String, Value>)> {
+    let members = node.get_mut("properties").and_then(Value::as_object_mut);
+    members.into_iter().flatten().filter_map(|(name, member)| Some((name, member.as_object_mut()?)))
 }
 
 /// `sum` or `max`.

@@ -1,0 +1,167 @@
+//! The server itself: its namespace, its replicas, and the service in front of them. All of it passes the `restricted`
+//! level of Pod Security.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::{
+        apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
+        core::v1::{
+            Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction, Namespace, ObjectFieldSelector,
+            PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecretVolumeSource, SecurityContext,
+            Service, ServicePort, ServiceSpec, TopologySpreadConstraint, Volume, VolumeMount,
+        },
+        policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec},
+    },
+    apimachinery::pkg::{
+        api::resource::Quantity,
+        apis::meta::v1::{LabelSelector, ObjectMeta},
+        util::intstr::IntOrString,
+    },
+};
+
+use super::{NAME, Rendering, SERVICE, SERVING_CERT, cluster_wide, own};
+
+/// User and group of the process; any but root will do.
+const NOBODY: i64 = 65532;
+
+pub(super) fn namespace(rendering: &Rendering) -> Namespace {
+    let mut metadata = cluster_wide(&rendering.namespace);
+    let level = ("pod-security.kubernetes.io/enforce".to_owned(), "restricted".to_owned());
+    metadata.labels.get_or_insert_default().extend([level]);
+    Namespace { metadata, ..Namespace::default() }
+}
+
+pub(super) fn service(rendering: &Rendering) -> Service {
+    let port = |name: &str, port, target: &str| ServicePort {
+        name: Some(name.to_owned()),
+        port,
+        target_port: Some(IntOrString::String(target.to_owned())),
+        ..ServicePort::default()
+    };
+    Service {
+        metadata: own(rendering, SERVICE),
+        spec: Some(ServiceSpec {
+            selector: Some(labels()),
+            ports: Some(vec![port("https", 443, "https"), port("metrics", 8080, "admin")]),
+            ..ServiceSpec::default()
+        }),
+        ..Service::default()
+    }
+}
+
+pub(super) fn deployment(rendering: &Rendering) -> Deployment {
+    let rolling_update = RollingUpdateDeployment { max_surge: Some(IntOrString::Int(1)), max_unavailable: Some(IntOrString::Int(0)) };
+    Deployment {
+        metadata: own(rendering, NAME),
+        spec: DeploymentSpec {
+            replicas: Some(2),
+            selector: LabelSelector { match_labels: Some(labels()), ..LabelSelector::default() },
+            strategy: Some(DeploymentStrategy { rolling_update: Some(rolling_update), type_: Some("RollingUpdate".to_owned()) }),
+            template: PodTemplateSpec {
+                metadata: Some(ObjectMeta { labels: Some(labels()), ..ObjectMeta::default() }),
+                spec: Some(pod(rendering)),
+            },
+            ..DeploymentSpec::default()
+        },
+        ..Deployment::default()
+    }
+}
+
+/// A drained node must not take the last replica with it.
+pub(super) fn disruption_budget(rendering: &Rendering) -> PodDisruptionBudget {
+    PodDisruptionBudget {
+        metadata: own(rendering, NAME),
+        spec: Some(PodDisruptionBudgetSpec {
+            max_unavailable: Some(IntOrString::Int(1)),
+            selector: Some(LabelSelector { match_labels: Some(labels()), ..LabelSelector::default() }),
+            ..PodDisruptionBudgetSpec::default()
+        }),
+        ..PodDisruptionBudget::default()
+    }
+}
+
+fn pod(rendering: &Rendering) -> PodSpec {
+    let certificate = SecretVolumeSource { secret_name: Some(SERVING_CERT.to_owned()), ..SecretVolumeSource::default() };
+    PodSpec {
+        service_account_name: Some(NAME.to_owned()),
+        containers: vec![container(rendering)],
+        volumes: Some(vec![Volume { name: "certs".to_owned(), secret: Some(certificate), ..Volume::default() }]),
+        topology_spread_constraints: Some(["kubernetes.io/hostname", "topology.kubernetes.io/zone"].map(apart).into()),
+        security_context: Some(PodSecurityContext {
+            run_as_non_root: Some(true),
+            run_as_user: Some(NOBODY),
+            run_as_group: Some(NOBODY),
+            fs_group: Some(NOBODY),
+            seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), ..SeccompProfile::default() }),
+            ..PodSecurityContext::default()
+        }),
+        ..PodSpec::default()
+    }
+}
+
+fn container(rendering: &Rendering) -> Container {
+    let arguments = ["serve", "--tls-cert-file", "/certs/tls.crt", "--tls-key-file", "/certs/tls.key"];
+    Container {
+        name: NAME.to_owned(),
+        image: Some(rendering.image.clone()),
+        args: Some(arguments.map(str::to_owned).into()),
+        env: Some(vec![own_namespace()]),
+        ports: Some(vec![port("https", 9443), port("admin", 8080)]),
+        liveness_probe: Some(probe("/livez")),
+        readiness_probe: Some(Probe { period_seconds: Some(2), ..probe("/readyz") }),
+        resources: Some(ResourceRequirements {
+            requests: Some(quantities(&[("cpu", "100m"), ("memory", "64Mi")])),
+            // No limit on the processor: throttled admission is slow pods everywhere.
+            limits: Some(quantities(&[("memory", "256Mi")])),
+            ..ResourceRequirements::default()
+        }),
+        security_context: Some(SecurityContext {
+            allow_privilege_escalation: Some(false),
+            capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), ..Capabilities::default() }),
+            read_only_root_filesystem: Some(true),
+            ..SecurityContext::default()
+        }),
+        volume_mounts: Some(vec![VolumeMount {
+            name: "certs".to_owned(),
+            mount_path: "/certs".to_owned(),
+            read_only: Some(true),
+            ..VolumeMount::default()
+        }]),
+        ..Container::default()
+    }
+}
+
+fn own_namespace() -> EnvVar {
+    let field = ObjectFieldSelector { field_path: "metadata.namespace".to_owned(), ..ObjectFieldSelector::default() };
+    let source = EnvVarSource { field_ref: Some(field), ..EnvVarSource::default() };
+    EnvVar { name: "POD_NAMESPACE".to_owned(), value_from: Some(source), ..EnvVar::default() }
+}
+
+fn port(name: &str, number: i32) -> ContainerPort {
+    ContainerPort { name: Some(name.to_owned()), container_port: number, ..ContainerPort::default() }
+}
+
+fn probe(path: &str) -> Probe {
+    let get = HTTPGetAction { path: Some(path.to_owned()), port: IntOrString::String("admin".to_owned()), ..HTTPGetAction::default() };
+    Probe { http_get: Some(get), ..Probe::default() }
+}
+
+/// Replicas are kept on different nodes and in different zones where there are such.
+fn apart(topology_key: &str) -> TopologySpreadConstraint {
+    TopologySpreadConstraint {
+        topology_key: topology_key.to_owned(),
+        max_skew: 1,
+        when_unsatisfiable: "ScheduleAnyway".to_owned(),
+        label_selector: Some(LabelSelector { match_labels: Some(labels()), ..LabelSelector::default() }),
+        ..TopologySpreadConstraint::default()
+    }
+}
+
+fn quantities(pairs: &[(&str, &str)]) -> BTreeMap<String, Quantity> {
+    pairs.iter().map(|&(name, amount)| (name.to_owned(), Quantity(amount.to_owned()))).collect()
+}
+
+fn labels() -> BTreeMap<String, String> {
+    [("app.kubernetes.io/name".to_owned(), NAME.to_owned())].into()
+}

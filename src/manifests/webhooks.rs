@@ -1,0 +1,124 @@
+//! The webhook configurations: what the table of handlers says, in the words of the API server.
+
+use k8s_openapi::{
+    api::admissionregistration::v1::{
+        MutatingWebhook, MutatingWebhookConfiguration, RuleWithOperations, ServiceReference, ValidatingWebhook,
+        ValidatingWebhookConfiguration, WebhookClientConfig,
+    },
+    apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement},
+};
+
+use super::{ManifestError, NAME, Rendering, SERVICE, cluster_wide, yaml};
+use crate::handlers::{OPT_OUT_LABEL, OPT_OUT_VALUE, Registration, Scope, SideEffects, Unanswered};
+
+/// One configuration for the hooks that change objects, one for those that judge them; neither if it were empty.
+pub(super) fn documents(rendering: &Rendering, table: &[Registration]) -> Result<Vec<String>, ManifestError> {
+    let (mutating, validating): (Vec<_>, Vec<_>) = table.iter().partition(|row| row.mutates);
+    let mut documents = Vec::new();
+    if !mutating.is_empty() {
+        let webhooks = mutating.into_iter().map(|row| mutating_webhook(rendering, row)).collect();
+        documents.push(yaml(&MutatingWebhookConfiguration { metadata: cluster_wide(NAME), webhooks: Some(webhooks) })?);
+    }
+    if !validating.is_empty() {
+        let webhooks = validating.into_iter().map(|row| validating_webhook(rendering, row)).collect();
+        documents.push(yaml(&ValidatingWebhookConfiguration { metadata: cluster_wide(NAME), webhooks: Some(webhooks) })?);
+    }
+    Ok(documents)
+}
+
+fn mutating_webhook(rendering: &Rendering, row: &Registration) -> MutatingWebhook {
+    MutatingWebhook {
+        name: row.name.to_owned(),
+        admission_review_versions: review_versions(),
+        client_config: client_config(rendering, row),
+        failure_policy: Some(failure_policy(rendering, row)),
+        match_policy: Some("Equivalent".to_owned()),
+        namespace_selector: namespaces(rendering, row),
+        object_selector: objects(row),
+        reinvocation_policy: Some(if row.asked_again { "IfNeeded" } else { "Never" }.to_owned()),
+        rules: Some(vec![rule(row)]),
+        side_effects: side_effects(row),
+        timeout_seconds: Some(row.timeout_seconds),
+        match_conditions: None,
+    }
+}
+
+fn validating_webhook(rendering: &Rendering, row: &Registration) -> ValidatingWebhook {
+    ValidatingWebhook {
+        name: row.name.to_owned(),
+        admission_review_versions: review_versions(),
+        client_config: client_config(rendering, row),
+        failure_policy: Some(failure_policy(rendering, row)),
+        match_policy: Some("Equivalent".to_owned()),
+        namespace_selector: namespaces(rendering, row),
+        object_selector: objects(row),
+        rules: Some(vec![rule(row)]),
+        side_effects: side_effects(row),
+        timeout_seconds: Some(row.timeout_seconds),
+        match_conditions: None,
+    }
+}
+
+fn review_versions() -> Vec<String> {
+    vec!["v1".to_owned()]
+}
+
+/// Without `caBundle`: that is written where the certificate is made.
+fn client_config(rendering: &Rendering, row: &Registration) -> WebhookClientConfig {
+    let service = ServiceReference {
+        name: SERVICE.to_owned(),
+        namespace: rendering.namespace.clone(),
+        path: Some(row.path.to_owned()),
+        port: Some(443),
+    };
+    WebhookClientConfig { service: Some(service), ..WebhookClientConfig::default() }
+}
+
+fn failure_policy(rendering: &Rendering, row: &Registration) -> String {
+    match row.unanswered {
+        Unanswered::Admit if !rendering.strict => "Ignore",
+        Unanswered::Admit | Unanswered::Refuse => "Fail",
+    }
+    .to_owned()
+}
+
+fn side_effects(row: &Registration) -> String {
+    match row.side_effects {
+        SideEffects::Never => "None",
+        SideEffects::UnlessDryRun => "NoneOnDryRun",
+    }
+    .to_owned()
+}
+
+fn rule(row: &Registration) -> RuleWithOperations {
+    RuleWithOperations {
+        api_groups: Some(vec![row.group.to_owned()]),
+        api_versions: Some(owned(row.versions)),
+        resources: Some(owned(row.resources)),
+        operations: Some(owned(row.operations)),
+        scope: Some("*".to_owned()),
+    }
+}
+
+fn namespaces(rendering: &Rendering, row: &Registration) -> Option<LabelSelector> {
+    (row.scope == Scope::Ordinary).then(|| {
+        let ours_and_the_clusters = not_in("kubernetes.io/metadata.name", &["kube-system", &rendering.namespace]);
+        selector(vec![ours_and_the_clusters, not_in(OPT_OUT_LABEL, &[OPT_OUT_VALUE])])
+    })
+}
+
+fn objects(row: &Registration) -> Option<LabelSelector> {
+    (row.scope == Scope::Ordinary).then(|| selector(vec![not_in(OPT_OUT_LABEL, &[OPT_OUT_VALUE])]))
+}
+
+fn selector(requirements: Vec<LabelSelectorRequirement>) -> LabelSelector {
+    LabelSelector { match_expressions: Some(requirements), ..LabelSelector::default() }
+}
+
+fn not_in(key: &str, values: &[&str]) -> LabelSelectorRequirement {
+    LabelSelectorRequirement { key: key.to_owned(), operator: "NotIn".to_owned(), values: Some(owned(values)) }
+}
+
+fn owned(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
+}
