@@ -168,7 +168,7 @@ mod tests {
     fn a_hook_for_everything_has_no_selectors_and_refuses_what_it_cannot_judge() {
         let documents = rendered(&[GUARD]);
         let hook = &documents[0]["webhooks"][0];
-        assert_eq!(hook.get("namespaceSelector").or(hook.get("objectSelector")), None);
+        assert_eq!([hook.get("namespaceSelector"), hook.get("objectSelector")], [None, None]);
         assert_eq!(hook["failurePolicy"], "Fail");
         assert_eq!(hook["sideEffects"], "NoneOnDryRun");
         assert_eq!(hook["timeoutSeconds"], 5);
