@@ -6,7 +6,7 @@ use serde_json::Value;
 use serde_saphyr::FlowMap;
 
 /// As JSON; beyond this an object gets a line for each member.
-const LINE: usize = 120;
+const LINE: usize = 140;
 
 /// Written with small objects on one line.
 pub(super) struct Compact<'a>(pub(super) &'a Value);

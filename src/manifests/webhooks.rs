@@ -122,3 +122,56 @@ fn not_in(key: &str, values: &[&str]) -> LabelSelectorRequirement {
 fn owned(words: &[&str]) -> Vec<String> {
     words.iter().map(|&word| word.to_owned()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::handlers::TABLE;
+
+    const GUARD: Registration = Registration {
+        path: "/validate-pod",
+        name: "vpodeviction.outrigger.kruise.io",
+        mutates: false,
+        group: "",
+        versions: &["v1"],
+        resources: &["pods/eviction"],
+        operations: &["CREATE"],
+        scope: Scope::Everything,
+        unanswered: Unanswered::Refuse,
+        timeout_seconds: 5,
+        side_effects: SideEffects::UnlessDryRun,
+        asked_again: false,
+    };
+
+    fn rendered(table: &[Registration]) -> Vec<Value> {
+        let documents = documents(&Rendering::default(), table).unwrap();
+        documents.iter().map(|document| serde_saphyr::from_str(document).unwrap()).collect()
+    }
+
+    #[test]
+    fn hooks_that_judge_get_a_configuration_of_their_own() {
+        let mut table = TABLE.to_vec();
+        table.push(GUARD);
+        let kinds: Vec<_> = rendered(&table).into_iter().map(|document| document["kind"].clone()).collect();
+        assert_eq!(kinds, ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"]);
+    }
+
+    #[test]
+    fn an_empty_configuration_is_not_rendered() {
+        assert_eq!(rendered(&[]), [json!(null); 0]);
+        assert_eq!(rendered(&[GUARD]).len(), 1);
+    }
+
+    #[test]
+    fn a_hook_for_everything_has_no_selectors_and_refuses_what_it_cannot_judge() {
+        let documents = rendered(&[GUARD]);
+        let hook = &documents[0]["webhooks"][0];
+        assert_eq!([hook.get("namespaceSelector"), hook.get("objectSelector")], [None, None]);
+        assert_eq!(hook["failurePolicy"], "Fail");
+        assert_eq!(hook["sideEffects"], "NoneOnDryRun");
+        assert_eq!(hook["timeoutSeconds"], 5);
+        assert_eq!(hook.get("reinvocationPolicy"), None);
+    }
+}

@@ -39,6 +39,7 @@ pub const SET_NAME: &str = "kruise.io/sidecarset-name";
 pub const IS_INJECTED: &str = "IS_INJECTED";
 
 /// Which pods get which sidecars, and how changed sidecars are rolled out.
+#[expect(clippy::duplicated_attributes, reason = "columns that share a type")]
 #[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[kube(
     group = "apps.kruise.io",

@@ -1,4 +1,4 @@
-//! The CustomResourceDefinition of SidecarSet, and the parts of its schema that derive cannot express.
+//! The `CustomResourceDefinition` of SidecarSet, and the parts of its schema that derive cannot express.
 //!
 //! Kubernetes' own containers and volumes are typed as the newest known Kubernetes types them, but every object in
 //! them keeps members it does not know, nothing in them is required but a container's name, and they carry no

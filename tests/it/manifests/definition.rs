@@ -1,4 +1,4 @@
-//! The CustomResourceDefinition, by the rules that an API server has for structural schemas and by those of our own.
+//! The `CustomResourceDefinition`, by the rules that an API server has for structural schemas and by those of our own.
 
 use std::{collections::BTreeSet, path::Path};
 
