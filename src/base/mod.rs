@@ -2,6 +2,10 @@
 
 pub mod decode;
 pub mod gates;
+pub mod go_json;
+pub mod hash;
+pub mod quantity;
+pub mod strategic_merge;
 pub mod names;
 pub mod pod;
 pub mod reasons;

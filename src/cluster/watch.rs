@@ -148,8 +148,8 @@ impl Feed {
 
     /// Follows the names and labels of namespaces until `stop`.
     pub async fn namespaces(self, client: Client, stop: CancellationToken) {
-        let api = Api::<v1::Namespace>::all(client);
-        self.follow::<Namespaces, _>(stop, |config| watcher::metadata_watcher(api.clone(), config).boxed()).await;
+        let api = Api::<PartialObjectMeta<v1::Namespace>>::all(client);
+        self.follow::<Namespaces, _>(stop, |config| watcher::watcher(api.clone(), config).boxed()).await;
     }
 
     /// Feeds the events of a watch to the state; begins again with paged lists if the API server does not stream them.

@@ -80,7 +80,7 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Document>, DocumentError> {
         let stream = serde_json::Deserializer::from_str(text).into_iter();
         stream.collect::<Result<_, _>>().map_err(|error| problem(error.to_string()))?
     } else {
-        serde_saphyr::from_multiple(text).map_err(|error| problem(error.to_string()))?
+        super::yaml::read(text).map_err(|error| problem(error.to_string()))?
     };
     let mut documents = Vec::new();
     for value in values.into_iter().filter(|value| !value.is_null()) {

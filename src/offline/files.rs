@@ -7,7 +7,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use kube::CustomResourceExt;
 use parking_lot::RwLock;
 use serde::Deserialize;
 use serde_json::Value;
@@ -19,7 +18,12 @@ use super::{
 };
 use crate::{
     base::gates::Gates,
-    sidecarset::{api::SidecarSet, revision::Revision, v1alpha1},
+    sidecarset::{
+        api::SidecarSet,
+        revision::Revision,
+        schema::{Conversion, definition},
+        v1alpha1,
+    },
     state::{State, feed::Namespace},
     telemetry::metrics::Metrics,
 };
@@ -50,8 +54,7 @@ impl Folder {
 
     fn state_of(&self, documents: &[Document]) -> Result<State, DocumentError> {
         let mut state = State::new(self.gates.clone());
-        let schema = serde_json::to_value(SidecarSet::crd()).unwrap_or_default();
-        let schema = schema.pointer("/spec/versions/0/schema/openAPIV3Schema").cloned().unwrap_or_default();
+        let schema = sidecar_set_schema();
         for document in documents {
             let text = |pointer: &str| document.value.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
             match (text("/apiVersion"), text("/kind")) {
@@ -92,6 +95,14 @@ impl Folder {
             }
         }
     }
+}
+
+/// The schema of the hub version, as the API server has it.
+fn sidecar_set_schema() -> Value {
+    let definition = definition(&Conversion::Off).and_then(|definition| serde_json::to_value(definition)).unwrap_or_default();
+    let versions = definition.pointer("/spec/versions").and_then(Value::as_array);
+    let hub = versions.into_iter().flatten().find(|version| version.get("name").and_then(Value::as_str) == Some("v1beta1"));
+    hub.and_then(|version| version.pointer("/schema/openAPIV3Schema")).cloned().unwrap_or_default()
 }
 
 /// What tells that a file has changed: names, sizes and times.

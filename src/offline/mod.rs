@@ -5,3 +5,4 @@ pub mod files;
 pub mod pods;
 pub mod reviews;
 pub mod schema;
+mod yaml;

@@ -15,8 +15,8 @@ use super::{
     api::{CANARY, CANARY_BASE, SidecarSet},
     content::Content,
     default,
-    revision::{RevisionError, Revisions, restore},
-    select::Choice,
+    revision::{Revisions, restore},
+    select::{Choice, PinError},
 };
 use crate::base::{
     pod::Pairs,
@@ -44,7 +44,7 @@ pub struct Entry {
     /// What the set adds now.
     pub content: Content,
     /// What the set added in the revision that its injection strategy names.
-    pub pinned: Option<Result<Content, RevisionError>>,
+    pub pinned: Option<Result<Content, PinError>>,
     /// Names of the namespaces that the set is bound to, `None` for all.
     bound_to: Option<Vec<String>>,
     /// Kept to restore revisions from, for sets that name one.
@@ -99,7 +99,8 @@ impl Entry {
     fn pin(&mut self, revisions: &Revisions) {
         self.pinned = self.object.as_deref().map(|set| {
             let revision = self.choice.named(&self.name, revisions)?;
-            Ok(Content::of(&restore(set, revision)?))
+            let restored = restore(set, revision).map_err(|error| PinError::Broken { set: self.name.clone(), problem: error.to_string() })?;
+            Ok(Content::of(&restored))
         });
     }
 

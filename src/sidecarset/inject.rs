@@ -89,7 +89,8 @@ fn annotation<'e>(meta: &'e Meta<'_>, edits: &'e Edits, key: &str) -> Option<&'e
 
 fn patch_annotations(meta: &Meta<'_>, selected: &[Selected<'_>], edits: &mut Edits) -> Result<(), InjectError> {
     for one in selected.iter().filter(|one| !one.content.metadata.is_empty()) {
-        let changes = metadata::patched(&one.content.metadata, |key| annotation(meta, edits, key).map(Cow::Borrowed))?;
+        let changes = metadata::patched(&one.content.metadata, |key| annotation(meta, edits, key))?;
+        let changes: Vec<_> = changes.into_iter().map(|(key, value)| (key.to_owned(), value.into_owned())).collect();
         for (key, value) in changes {
             edits.set_annotation(&key, value);
         }

@@ -18,5 +18,6 @@ pub mod resources;
 pub mod revision;
 pub mod schema;
 pub mod select;
+pub mod shape;
 pub mod shared;
 pub mod v1alpha1;

@@ -52,32 +52,25 @@ impl<'b> Placement<'b> {
         self.lists.iter().find_map(|list| named(list.own, name).map(|(_, container)| container))
     }
 
-    /// Whether a container of this name can be added for `set`. Container names are unique over both lists of a pod, or
-    /// the API server refuses it, so the first comer wins and a warning is left. A container of the pod itself in the same
-    /// list is no hindrance: it is replaced.
+    /// Whether a container of this name can be added for `set`. Of two sets that bring the same name the first wins, or the
+    /// API server would refuse the pod. A container of the pod itself is replaced if it is in the same list; if it is in the
+    /// other one, the API server will say so. Either way the client is warned.
     pub fn has_room(&mut self, set: &'b str, name: &str, is_init: bool) -> bool {
-        let other = &self.lists[usize::from(!is_init)];
-        let kind = if is_init { "a regular" } else { "an init" };
-        let taken_by = self.lists.iter().flat_map(|list| &list.origin).find(|(taken, _)| taken == name).map(|(_, by)| *by);
-        let hindrance = if let Some(by) = taken_by {
-            format!("SidecarSet {by} has brought one of that name before")
-        } else if named(other.own, name).is_some() {
-            format!("the pod has {kind} container of that name")
-        } else {
-            self.warn_of_replaced(set, name, is_init);
-            let list = &mut self.lists[usize::from(is_init)];
-            list.origin.push((Cow::Owned(name.to_owned()), set));
-            return true;
-        };
-        self.warnings.push(format!("SidecarSet {set}: container {name} is not injected: {hindrance}"));
-        false
-    }
-
-    fn warn_of_replaced(&mut self, set: &str, name: &str, is_init: bool) {
-        let own = named(self.lists[usize::from(is_init)].own, name).map(|(_, container)| container);
-        if own.is_some_and(|container| App::read(container).is_ok_and(|app| !app.is_injected)) {
+        if let Some(by) = self.lists.iter().flat_map(|list| &list.origin).find(|(taken, _)| taken == name).map(|(_, by)| *by) {
+            self.warnings.push(format!("SidecarSet {set}: container {name} is not injected: SidecarSet {by} has brought one of that name before"));
+            return false;
+        }
+        let [own, other] = if is_init { [&self.lists[1], &self.lists[0]] } else { [&self.lists[0], &self.lists[1]] };
+        if named(other.own, name).is_some() {
+            let kind = if is_init { "a regular" } else { "an init" };
+            self.warnings.push(format!("SidecarSet {set}: the pod has {kind} container named {name} too, which no pod may have"));
+        }
+        let replaced = named(own.own, name).map(|(_, container)| container);
+        if replaced.is_some_and(|container| App::read(container).is_ok_and(|app| !app.is_injected)) {
             self.warnings.push(format!("SidecarSet {set}: container {name} takes the place of the pod's own container of that name"));
         }
+        self.lists[usize::from(is_init)].origin.push((Cow::Owned(name.to_owned()), set));
+        true
     }
 
     /// Adds a container.

@@ -6,7 +6,7 @@ use super::{
     api::{InjectedRevision, SidecarSetSpec},
     content::Content,
     index::{Entry, SetIndex},
-    revision::{Revision, RevisionError, Revisions},
+    revision::{Revision, Revisions},
 };
 use crate::base::{
     pod::{Meta, Pairs},
@@ -64,13 +64,29 @@ pub struct Selected<'s> {
 pub enum SelectError {
     /// The named revision is gone or broken.
     #[error(transparent)]
-    Revision(#[from] RevisionError),
+    Revision(#[from] PinError),
     /// The update selector of a partial injection.
     #[error("SidecarSet {0}: spec.updateStrategy.selector.{1}")]
     UpdateSelector(String, SelectorError),
     /// The partition of a partial injection.
     #[error("SidecarSet {0}: spec.updateStrategy.partition: expected a percentage like `20%`, found `{1}`")]
     Partition(String, String),
+}
+
+/// Why the content of the revision that a set names cannot be told.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum PinError {
+    /// There is no such revision.
+    #[error("ControllerRevision.apps \"{0}\" not found")]
+    NotFound(String),
+    /// What it records does not make a set.
+    #[error("SidecarSet {set}: {problem}")]
+    Broken {
+        /// Name of the set.
+        set: String,
+        /// What is wrong.
+        problem: String,
+    },
 }
 
 /// Counts the new pods of sets that give a percentage of them an old revision.
@@ -104,16 +120,13 @@ impl Choice {
     }
 
     /// The recorded revision that is named.
-    pub fn named<'r>(&self, set: &str, revisions: &'r Revisions) -> Result<&'r Revision, RevisionError> {
-        match self {
-            Self::Recorded { revision: Recorded::Name(name), .. } => {
-                revisions.by_name(name).ok_or_else(|| RevisionError::NotFound { name: name.clone() })
-            }
-            Self::Recorded { revision: Recorded::CustomVersion(version), .. } => {
-                revisions.newest_of(set, version).ok_or_else(|| RevisionError::NotFound { name: format!("{set}-{version}") })
-            }
-            Self::Current => Err(RevisionError::NotFound { name: String::new() }),
-        }
+    pub fn named<'r>(&self, set: &str, revisions: &'r Revisions) -> Result<&'r Revision, PinError> {
+        let (found, name) = match self {
+            Self::Recorded { revision: Recorded::Name(name), .. } => (revisions.by_name(name), name.as_str()),
+            Self::Recorded { revision: Recorded::CustomVersion(version), .. } => (revisions.newest_of(set, version), set),
+            Self::Current => (None, set),
+        };
+        found.map(AsRef::as_ref).ok_or_else(|| PinError::NotFound(name.to_owned()))
     }
 }
 

@@ -1,0 +1,2 @@
+//! stub
+pub fn apply(_: &mut super::api::SidecarSet) {}
