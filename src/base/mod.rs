@@ -1,1 +1,3 @@
 //! Words: facts and values of Kubernetes that several rooms speak of. Pure; imports nothing of ours.
+
+pub mod quantity;
