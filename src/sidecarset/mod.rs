@@ -1,4 +1,5 @@
 //! SidecarSet: containers that are added to the pods a set selects, at admission.
 
 pub mod api;
+pub mod expression;
 pub mod schema;
