@@ -2,4 +2,5 @@
 
 pub mod api;
 pub mod expression;
+pub mod resources;
 pub mod schema;
