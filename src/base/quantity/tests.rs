@@ -6,7 +6,7 @@ fn quantity(text: &str) -> Quantity {
     Quantity::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
-/// What is read, and what is written again. Taken from Kubernetes 1.32 itself, but for the last two.
+/// What is read, and what is written again. The last two are as newer versions write them; 1.32 says `1`.
 const TEXTS: [(&str, &str); 54] = [
     ("0", "0"),
     ("-0", "0"),
