@@ -79,6 +79,7 @@ pub fn evaluate(expression: &str, variable: &str, value: &Value) -> Result<Value
     let result = evaluator.expression().and_then(|result| evaluator.expect(Token::End).map(|()| result));
     match (evaluator.error, result) {
         (Some(error), _) | (None, Err(error)) => Err(error),
+        // Never so: whatever leaves no value takes note of why.
         (None, Ok(None)) => Err(ExpressionError::Syntax { line: 1, column: 1 }),
         (None, Ok(Some(result))) if result.is_negative() => Err(ExpressionError::Negative(result.to_string())),
         (None, Ok(Some(result))) => Ok(result),
@@ -137,7 +138,7 @@ impl Evaluator<'_> {
         let value = self.unsigned()?;
         Ok(match signs {
             0 => value,
-            odd if odd % 2 == 1 => value.map(|value| value.negated()),
+            count if count % 2 == 1 => value.map(|value| value.negated()),
             // Two signs cancel each other out, but the quantity's spelling is gone.
             _ => value.map(|value| value.negated().negated()),
         })

@@ -155,7 +155,7 @@ impl Mode {
         self.aggregate(requests).filter(|request| !request.is_zero()).unwrap_or(Quantity::ZERO)
     }
 
-    fn aggregate<'a>(self, mut quantities: impl Iterator<Item = &'a Quantity>) -> Option<Quantity> {
+    fn aggregate<'a>(self, quantities: impl Iterator<Item = &'a Quantity>) -> Option<Quantity> {
         match self {
             Self::Sum => Some(quantities.fold(Quantity::ZERO, |sum, quantity| sum.add(quantity))),
             // The first of equals stays, and stays as it is written.

@@ -94,6 +94,7 @@ impl fmt::Display for Value {
                 let sign = if exponent < 0 { '-' } else { '+' };
                 write!(formatter, "{mantissa}e{sign}{:02}", exponent.unsigned_abs())
             }
+            _ if number.is_infinite() => formatter.write_str(if number > 0.0 { "+Inf" } else { "-Inf" }),
             _ => write!(formatter, "{number}"),
         }
     }

@@ -69,23 +69,22 @@ impl<'a> Lexer<'a> {
 /// How far a number goes: one dot, one exponent, one percent sign, at last letters. Digits may come after all of them but the letters.
 fn number_length(text: &[u8]) -> usize {
     let (mut dot, mut exponent, mut percent) = (false, false, false);
-    let mut previous = b'0';
+    // From the mark of the exponent to its first digit or sign, a percent sign notwithstanding: here a sign may come, but no letter.
+    let mut marked = false;
     for (length, byte) in text.iter().copied().enumerate() {
-        let after_mark = matches!(previous, b'e' | b'E');
         match byte {
-            b'0'..=b'9' => {}
+            b'0'..=b'9' => marked = false,
             b'.' if !dot && !exponent && !percent => dot = true,
-            b'e' | b'E' if !exponent && !percent => exponent = true,
-            b'+' | b'-' if after_mark => {}
+            b'e' | b'E' if !exponent && !percent => (exponent, marked) = (true, true),
+            b'+' | b'-' if marked => marked = false,
             b'%' if !percent => percent = true,
             b'.' | b'e' | b'E' => return length,
-            _ if is_letter(byte) && !after_mark => {
+            _ if is_letter(byte) && !marked => {
                 let letters = text.get(length..).unwrap_or_default().iter().take_while(|byte| is_letter(**byte)).count();
                 return length.saturating_add(letters);
             }
             _ => return length,
         }
-        previous = byte;
     }
     text.len()
 }
