@@ -4,8 +4,18 @@
 //! A new pod is first matched ([`select::select`]), then injected ([`inject::inject`]).
 
 pub mod api;
+pub mod content;
+pub mod default;
 pub mod expression;
+pub mod hash;
+pub mod hot_upgrade;
+pub mod index;
+pub mod inject;
+pub mod metadata;
+pub mod notes;
+pub mod place;
 pub mod resources;
+pub mod revision;
 pub mod schema;
 pub mod select;
 pub mod shape;
