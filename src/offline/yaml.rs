@@ -1,7 +1,7 @@
 //! YAML as kubectl reads it (YAML 1.1: `0644` is octal, `on` is true), as JSON values.
 //!
 //! One thing is kept that JSON has no room for: a plain number with an exponent and no point (`1e3`) stays the text it is.
-//! That is how quantities are written, and their spelling shows in pods.
+//! That is how quantities are written, and their spelling shows in pods. And a lone `y` or `n` is a letter, not an answer.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use serde::{
     de::{MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Map, Number, Value};
-use serde_saphyr::Spanned;
+use serde_saphyr::{Location, Spanned};
 
 /// All documents of a text.
 pub fn read(text: &str) -> Result<Vec<Value>, serde_saphyr::Error> {
@@ -22,6 +22,7 @@ pub fn read(text: &str) -> Result<Vec<Value>, serde_saphyr::Error> {
 /// A value whose parts know where they stand.
 enum Node {
     Scalar(Value),
+    Bool(bool),
     Float(f64),
     List(Vec<Spanned<Node>>),
     Object(Vec<(String, Spanned<Node>)>),
@@ -30,18 +31,25 @@ enum Node {
 fn plain(node: Spanned<Node>, text: &str) -> Value {
     match node.value {
         Node::Scalar(value) => value,
-        Node::Float(number) => {
-            let span = node.defined.span();
-            let place = span.byte_offset().zip(span.byte_len()).and_then(|(from, length)| {
-                let (from, length) = (usize::try_from(from).ok()?, usize::try_from(length).ok()?);
-                text.get(from..from.checked_add(length)?)
-            });
-            let written = place.map(str::trim).filter(|written| is_exponent(written));
-            written.map_or_else(|| Number::from_f64(number).map_or(Value::Null, Value::Number), |written| Value::String(written.to_owned()))
-        }
+        Node::Bool(value) => match written(&node.defined, text) {
+            Some(letter @ ("y" | "Y" | "n" | "N")) => Value::String(letter.to_owned()),
+            _ => Value::Bool(value),
+        },
+        Node::Float(number) => match written(&node.defined, text).filter(|written| is_exponent(written)) {
+            Some(written) => Value::String(written.to_owned()),
+            None => Number::from_f64(number).map_or(Value::Null, Value::Number),
+        },
         Node::List(items) => items.into_iter().map(|item| plain(item, text)).collect(),
         Node::Object(members) => Value::Object(members.into_iter().map(|(key, value)| (key, plain(value, text))).collect::<Map<_, _>>()),
     }
+}
+
+/// What stands at a place of the text.
+fn written<'t>(place: &Location, text: &'t str) -> Option<&'t str> {
+    let span = place.span();
+    let from = usize::try_from(span.byte_offset()?).ok()?;
+    let length = usize::try_from(span.byte_len()?).ok()?;
+    text.get(from..from.checked_add(length)?).map(str::trim)
 }
 
 /// Digits, an `e`, perhaps a sign, digits.
@@ -65,7 +73,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
         f.write_str("any YAML value")
     }
     fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
-        Ok(Node::Scalar(Value::Bool(value)))
+        Ok(Node::Bool(value))
     }
     fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
         Ok(Node::Scalar(Value::from(value)))
@@ -112,8 +120,8 @@ mod tests {
 
     #[test]
     fn values_are_what_kubectl_makes_of_them() {
-        let text = "a: 1\nb: 0644\nc: on\nd: '1'\ne: 1.5\nf: 1e3\ng: [2E-2, \"1e3\", ~]\nh: {x: &n 5, y: *n}\ni: |\n  k: 1e3\n";
-        let want = json!({"a": 1, "b": 420, "c": true, "d": "1", "e": 1.5, "f": "1e3", "g": ["2E-2", "1e3", null], "h": {"x": 5, "y": 5}, "i": "k: 1e3\n"});
+        let text = "a: 1\nb: 0644\nc: on\nd: '1'\ne: 1.5\nf: 1e3\ng: [2E-2, \"1e3\", ~]\nh: {x: &n 5, y: *n}\ni: |\n  k: 1e3\nj: [y, yes]\n";
+        let want = json!({"a": 1, "b": 420, "c": true, "d": "1", "e": 1.5, "f": "1e3", "g": ["2E-2", "1e3", null], "h": {"x": 5, "y": 5}, "i": "k: 1e3\n", "j": ["y", true]});
         assert_eq!(read(text).unwrap(), [want]);
     }
 

@@ -1,4 +1,6 @@
 //! The integration tests, in one binary.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking, also in what tests share")]
 
+mod conformance;
 mod manifests;
+mod support;

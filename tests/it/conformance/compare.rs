@@ -1,0 +1,131 @@
+//! When two answers are alike: what `conformance/README.md` says to mask, and what `differences.yaml` says to answer otherwise.
+
+use std::{fs, path::Path};
+
+use outrigger::offline::documents;
+use regex::Regex;
+use serde_json::{Map, Value, json};
+
+const EMPTY_MEANS_ABSENT: [&str; 9] =
+    ["resources", "status", "securityContext", "injectionStrategy", "updateStrategy", "strategy", "annotations", "labels", "upgradeStrategy"];
+const TIMES: [&str; 4] = ["updateTimestamp", "creationTimestamp", "lastTransitionTime", "lastUpdateTime"];
+/// Words of Go's own decoders, which need not be copied.
+const DECODER: &str = r"json: cannot|cannot unmarshal|unmarshal|strconv\.|failed to evaluate|invalid character|panic:";
+
+/// The recorded folder.
+pub fn recorded(folder: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance").join(folder)
+}
+
+/// The value with absent, null and meaningless empties made alike, and times masked.
+pub fn plain(value: &Value, key: &str) -> Value {
+    match value {
+        Value::Object(members) => {
+            let mut out = Map::new();
+            for (name, member) in members {
+                if TIMES.contains(&name.as_str()) && member.is_string() {
+                    out.insert(name.clone(), json!("<time>"));
+                    continue;
+                }
+                let member = plain(&annotation(name, member), name);
+                let is_empty = member.as_object().is_some_and(Map::is_empty) || member.as_array().is_some_and(Vec::is_empty);
+                if !member.is_null() && !(is_empty && EMPTY_MEANS_ABSENT.contains(&name.as_str())) {
+                    out.insert(name.clone(), member);
+                }
+            }
+            Value::Object(out)
+        }
+        Value::Array(items) => items.iter().map(|item| plain(item, key)).collect(),
+        other => other.clone(),
+    }
+}
+
+/// Annotations of the reference that hold JSON are compared as such; those that sets merge are compared as texts.
+fn annotation(key: &str, value: &Value) -> Value {
+    let is_ours = key.starts_with("kruise.io/") || key.starts_with("apps.kruise.io/");
+    let text = value.as_str().filter(|text| is_ours && text.starts_with(['{', '[']));
+    text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_else(|| value.clone())
+}
+
+/// What `differences.yaml` says.
+pub struct Differences(Vec<Value>);
+
+impl Differences {
+    pub fn read() -> Self {
+        let text = fs::read_to_string(recorded("differences.yaml")).unwrap();
+        Self(serde_saphyr::from_str(&text).unwrap())
+    }
+
+    /// What is wanted for a recorded answer: that answer, or what the file makes of it. `None`: anything but a crash.
+    pub fn wanted(&self, case: &str, index: usize, recorded: &Value) -> Option<Value> {
+        let mut want = recorded.clone();
+        for entry in self.0.iter().filter(|entry| Self::is_about(entry, case, index, recorded)) {
+            match &entry["answer"] {
+                Value::String(any) if any == "any" => return None,
+                Value::Object(members) => want.as_object_mut().unwrap().extend(members.clone()),
+                _ => {}
+            }
+        }
+        Some(want)
+    }
+
+    fn is_about(entry: &Value, case: &str, index: usize, recorded: &Value) -> bool {
+        let glob = regex::escape(entry["case"].as_str().unwrap()).replace(r"\*", ".*");
+        let asked: Vec<u64> = entry["requests"].as_array().map_or_else(|| entry["request"].as_u64().into_iter().collect(), |all| all.iter().filter_map(Value::as_u64).collect());
+        let verdict = if recorded["allowed"] == json!(true) { "allowed" } else { "denied" };
+        let begins = entry["begins"].as_str().unwrap_or_default();
+        Regex::new(&format!("^{glob}$")).unwrap().is_match(case)
+            && (asked.is_empty() || asked.contains(&(index as u64)))
+            && entry["verdict"].as_str().is_none_or(|wanted| wanted == verdict)
+            && entry["code"].as_u64().is_none_or(|code| recorded["code"] == code)
+            && Regex::new(&format!("^(?:{begins})")).unwrap().is_match(recorded["message"].as_str().unwrap_or_default())
+            && entry.get("answer").is_some()
+    }
+}
+
+/// The object of a request after the patch of its response.
+pub fn patched(request: &Value, response: &Value) -> Value {
+    use base64::Engine as _;
+    let mut object = request["object"].clone();
+    if let Some(patch) = response["patch"].as_str() {
+        let patch: json_patch::Patch = serde_json::from_slice(&base64::engine::general_purpose::STANDARD.decode(patch).unwrap()).unwrap();
+        json_patch::patch(&mut object, &patch).unwrap();
+    }
+    object
+}
+
+/// How the response to a request differs from what is wanted.
+pub fn differences(request: &Value, want: &Value, response: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut compare = |what: &str, want: Value, got: Value| {
+        if want != got {
+            found.push(format!("{what}: want {want}, got {got}"));
+        }
+    };
+    compare("uid", request["uid"].clone(), response["uid"].clone());
+    compare("allowed", want["allowed"].clone(), response["allowed"].clone());
+    if want["allowed"] == json!(true) {
+        let object = if want.get("object").is_some() { &want["object"] } else { &request["object"] };
+        compare("object", plain(object, ""), plain(&patched(request, response), ""));
+        return found;
+    }
+    let (said, code) = (&response["status"]["message"], response["status"]["code"].as_u64().unwrap_or_default());
+    let wanted = want["message"].as_str().unwrap_or_default();
+    if !Regex::new(DECODER).unwrap().is_match(wanted) {
+        compare("message", want["message"].clone(), said.clone());
+    }
+    // Where the reference says 500 a client is told what it is: the object's fault.
+    if want["code"] == 500 {
+        compare("code 400 to 422", json!(true), json!((400..=422).contains(&code)));
+    } else {
+        compare("code", want["code"].clone(), json!(code));
+    }
+    found
+}
+
+/// A recorded case.
+pub fn case(path: &Path) -> (String, Value) {
+    let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+    let case = documents::read(path).unwrap().remove(0).value;
+    (name, case)
+}

@@ -1,0 +1,62 @@
+//! What several tests stand on.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use outrigger::{
+    handlers,
+    server::{Limits, certs::Serving, http, throwaway, tls},
+    state::State,
+    telemetry::metrics::Metrics,
+};
+use parking_lot::RwLock;
+use rustls::crypto::aws_lc_rs::default_provider;
+use serde_json::Value;
+use tokio::{net::TcpListener, runtime::Runtime};
+use tokio_util::sync::CancellationToken;
+
+/// The admission server over real sockets, in this process, and a client that trusts it.
+pub struct HttpsServer {
+    /// What it decides on.
+    pub state: Arc<RwLock<State>>,
+    address: SocketAddr,
+    client: reqwest::Client,
+    runtime: Runtime,
+    stop: CancellationToken,
+}
+
+impl HttpsServer {
+    /// A server with an empty state.
+    pub fn start() -> Self {
+        // The client library asks for a provider of the whole process; another test may have been first.
+        let _ = default_provider().install_default();
+        let runtime = Runtime::new().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let (provider, metrics, limits) = (Arc::new(default_provider()), Metrics::new(), Limits::default());
+        let pem = throwaway::pair(folder.path(), &["localhost".to_owned()], jiff::Timestamp::constant(1_800_000_000, 0)).unwrap();
+        let state = Arc::new(RwLock::new(State::default()));
+        let router = http::router(handlers::TABLE.iter().map(|hook| (hook.path, hook.handler)), &state, &metrics, &limits);
+        let acceptor = Serving::new(&pem, &provider, &metrics).unwrap().acceptor(&provider).unwrap();
+        let stop = CancellationToken::new();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        runtime.spawn(tls::serve(listener, acceptor, router, limits, stop.clone()));
+        let client = reqwest::Client::builder().danger_accept_invalid_certs(true).no_proxy().build().unwrap();
+        Self { state, address, client, runtime, stop }
+    }
+
+    /// Posts a body; gives status and JSON of the answer.
+    pub fn post(&self, path: &str, body: Vec<u8>) -> (u16, Value) {
+        let url = format!("https://{}{path}", self.address);
+        self.runtime.block_on(async {
+            let response = self.client.post(url).header("content-type", "application/json").body(body).send().await.unwrap();
+            let status = response.status().as_u16();
+            (status, serde_json::from_slice(&response.bytes().await.unwrap()).unwrap_or_default())
+        })
+    }
+}
+
+impl Drop for HttpsServer {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
