@@ -1,1 +1,4 @@
 //! Words: facts and values of Kubernetes that several rooms speak of. Pure; imports nothing of ours.
+
+pub mod go_json;
+pub mod hash;

@@ -49,7 +49,12 @@ pub const IS_INJECTED: &str = "IS_INJECTED";
     derive = "Default",
     derive = "PartialEq",
     printcolumn(json_path = ".status.matchedPods", name = "MATCHED", type_ = "integer", description = "Pods that the set selects"),
-    printcolumn(json_path = ".status.updatedPods", name = "UPDATED", type_ = "integer", description = "Matched pods that run the latest revision"),
+    printcolumn(
+        json_path = ".status.updatedPods",
+        name = "UPDATED",
+        type_ = "integer",
+        description = "Matched pods that run the latest revision"
+    ),
     printcolumn(json_path = ".status.readyPods", name = "READY", type_ = "integer", description = "Matched pods that are ready"),
     printcolumn(json_path = ".metadata.creationTimestamp", name = "AGE", type_ = "date")
 )]

@@ -1,0 +1,27 @@
+//! Hashes that may stand in names and labels.
+
+use sha2::{Digest, Sha256};
+
+/// What each half byte becomes: no vowels, so that no words arise, and no digits that look like letters. 0 and 15 share a character,
+/// which is how the reference has it.
+const SAFE: [char; 16] = ['4', '5', '6', '7', '8', '9', 'b', 'c', 'd', 'f', 'v', 'w', 'x', 'z', '2', '4'];
+
+/// SHA-256 of the text, as 64 characters. The same in every process and version, and the same as the reference's.
+pub fn stable(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|half| SAFE.get(usize::from(half))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_are_those_of_the_reference() {
+        for (text, want) in [
+            (r#"{"containers":null}"#, "x5vwx9w6vv4dv72c9w4c2f6v74fbwx545b45bbfz6z2dvf8w887xw86fvcb4cf48"),
+            (r#"{"containers":[]}"#, "5662x672v59974vdzvf4bdfwc4v526wx5w7884vx5c7fc2f246v484v5988xb9z7"),
+        ] {
+            assert_eq!(stable(text), want);
+        }
+    }
+}
