@@ -2,3 +2,4 @@
 
 pub mod go_json;
 pub mod hash;
+pub mod strategic_merge;

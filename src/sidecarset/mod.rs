@@ -1,4 +1,8 @@
 //! SidecarSet: containers that are added to the pods a set selects, at admission.
 
 pub mod api;
+pub mod metadata;
+#[cfg(test)]
+mod recorded;
 pub mod schema;
+pub mod v1alpha1;
