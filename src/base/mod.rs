@@ -2,4 +2,5 @@
 
 pub mod go_json;
 pub mod hash;
+pub mod quantity;
 pub mod strategic_merge;

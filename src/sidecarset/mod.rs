@@ -1,8 +1,10 @@
 //! SidecarSet: containers that are added to the pods a set selects, at admission.
 
 pub mod api;
+pub mod expression;
 pub mod metadata;
 #[cfg(test)]
 mod recorded;
+pub mod resources;
 pub mod schema;
 pub mod v1alpha1;
