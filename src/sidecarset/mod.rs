@@ -2,9 +2,11 @@
 
 pub mod api;
 pub mod expression;
+pub mod hash;
 pub mod metadata;
 #[cfg(test)]
 mod recorded;
 pub mod resources;
 pub mod schema;
+pub mod shape;
 pub mod v1alpha1;
