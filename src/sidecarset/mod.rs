@@ -7,6 +7,7 @@ pub mod metadata;
 #[cfg(test)]
 mod recorded;
 pub mod resources;
+pub mod revision;
 pub mod schema;
 pub mod shape;
 pub mod v1alpha1;
