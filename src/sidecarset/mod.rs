@@ -1,6 +1,7 @@
 //! SidecarSet: containers that are added to the pods a set selects, at admission.
 
 pub mod api;
+pub mod default;
 pub mod expression;
 pub mod hash;
 pub mod metadata;
