@@ -42,9 +42,13 @@ fn recorded_sets_are_defaulted_as_recorded() {
             }
             let (object, want) = (&request["request"]["object"], &request["want"]);
             if want["allowed"] == true {
-                let want = want.get("object").unwrap_or(object);
                 let got = defaulted(object).unwrap();
-                similar_asserts(&plain(&got), &plain(want), &format!("{name}, request {index}"));
+                let Some(want) = want.get("object") else {
+                    // No patch at all, so not even the artefacts of Go differ.
+                    assert_eq!(&got, object, "{name}, request {index}");
+                    continue;
+                };
+                assert_alike(&plain(&got), &plain(want), &format!("{name}, request {index}"));
             } else {
                 assert!(defaulted(object).is_err(), "{name}, request {index}");
             }
@@ -54,7 +58,7 @@ fn recorded_sets_are_defaulted_as_recorded() {
     assert!(compared > 50, "only {compared} were compared");
 }
 
-fn similar_asserts(got: &Value, want: &Value, what: &str) {
+fn assert_alike(got: &Value, want: &Value, what: &str) {
     let [got, want] = [got, want].map(|value| {
         let mut text = String::new();
         crate::base::go_json::write_value(&mut text, value);
