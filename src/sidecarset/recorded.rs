@@ -20,7 +20,7 @@ pub(crate) fn cases(folder: &str, prefix: &str) -> Vec<(String, Value)> {
 /// The recordings are YAML 1.1, to which `1e3` is a text, while it is a number to our reader, and to which U+2028 ends a line, so that
 /// the blanks after it are no part of the text. A `y` or `n` is written as a text that it is.
 fn read(yaml: &str) -> Value {
-    let exponents = Regex::new(r"(?m)(: |- )([0-9.]+[eE][0-9]+)$").unwrap();
+    let exponents = Regex::new(r"(?m)(: |- )([0-9]+[eE][-+]?[0-9]+|[0-9.]+[eE][0-9]+)$").unwrap();
     let breaks = Regex::new(r"([\u{2028}\u{2029}]) +").unwrap();
     let quoted = exponents.replace_all(yaml, "$1'$2'");
     serde_saphyr::from_str_with_options(&breaks.replace_all(&quoted, "$1"), serde_saphyr::options! { strict_booleans: true }).unwrap()
