@@ -103,15 +103,17 @@ pub fn sorted(members: &Map<String, Value>) -> Vec<(&String, &Value)> {
 /// How many bytes at the beginning may be copied as they are. Whole strides are judged without branches, so that the compiler can
 /// take them at once.
 fn clean_length(bytes: &[u8]) -> usize {
-    let strides = bytes.chunks_exact(STRIDE).take_while(|stride| !stride.iter().fold(false, |found, &byte| found | may_need_escape(byte)));
+    let strides = bytes.chunks_exact(STRIDE).take_while(|stride| stride.iter().fold(0, |found, &byte| found | suspicion(byte)) == 0);
     let clean = strides.count() * STRIDE;
     let rest = bytes.get(clean..).unwrap_or_default();
-    clean + rest.iter().position(|&byte| may_need_escape(byte)).unwrap_or(rest.len())
+    clean + rest.iter().position(|&byte| suspicion(byte) != 0).unwrap_or(rest.len())
 }
 
-/// 0xe2 begins U+2028 and U+2029, and many others that are then written as they are.
-fn may_need_escape(byte: u8) -> bool {
-    (byte < 0x20) | (byte == b'"') | (byte == b'\\') | (byte == b'<') | (byte == b'>') | (byte == b'&') | (byte == 0xe2)
+/// Not 0 if the byte may begin a character that is escaped. 0xe2 begins U+2028 and U+2029, and many others that are then written as
+/// they are.
+fn suspicion(byte: u8) -> u8 {
+    let marked = [b'"', b'\\', b'<', b'>', b'&', 0xe2].iter().fold(0, |found, &mark| found | u8::from(byte == mark));
+    marked | u8::from(byte < 0x20)
 }
 
 fn is_html(character: char) -> bool {

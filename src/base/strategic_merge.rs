@@ -8,7 +8,7 @@ pub struct Shape {
     /// Lists whose items are objects that are told apart by one of their members.
     pub lists: &'static [KeyedList],
     /// Objects that hold such lists further down.
-    pub objects: &'static [(&'static str, &'static Shape)],
+    pub objects: &'static [(&'static str, &'static Self)],
 }
 
 /// A list whose items are merged by one of their members.

@@ -47,9 +47,9 @@ pub enum Kind {
     /// An object with these members.
     Record(&'static [Field]),
     /// A list.
-    List(&'static Kind),
+    List(&'static Self),
     /// An object with any keys.
-    Map(&'static Kind),
+    Map(&'static Self),
     /// Anything: not looked into.
     Opaque,
 }
@@ -96,7 +96,7 @@ fn is_zero(value: &Value) -> bool {
 }
 
 /// The text in which a quantity was given: a string, with blanks around it or not, or a number as it is spelled.
-fn quantity_text(value: &Value) -> Option<std::borrow::Cow<'_, str>> {
+pub(super) fn quantity_text(value: &Value) -> Option<std::borrow::Cow<'_, str>> {
     match value {
         Value::String(text) => Some(text.trim().into()),
         Value::Number(number) => Some(number.to_string().into()),

@@ -12,8 +12,8 @@ pub(super) enum Json<'a> {
     Null,
     /// A string, a number, `true` or `false`, as written.
     Scalar(&'a str),
-    Array(Option<&'a str>, Vec<Json<'a>>),
-    Object(Option<&'a str>, BTreeMap<Cow<'a, str>, Json<'a>>),
+    Array(Option<&'a str>, Vec<Self>),
+    Object(Option<&'a str>, BTreeMap<Cow<'a, str>, Self>),
 }
 
 impl<'a> Json<'a> {

@@ -7,7 +7,9 @@ use super::{Field, Kind, Written, is_zero};
 pub fn tidy(fields: &[Field], object: &mut Map<String, Value>) {
     for field in fields {
         if object.get(field.name).is_none_or(Value::is_null) {
-            object.shift_remove(field.name);
+            if field.written != Written::OrNull {
+                object.shift_remove(field.name);
+            }
             if field.written != Written::Always {
                 continue;
             }

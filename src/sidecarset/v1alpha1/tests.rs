@@ -83,8 +83,8 @@ fn recorded_conversions_come_out_as_recorded() {
             let note = review["note"].as_str().unwrap();
             match review["result"]["status"].as_str() {
                 Some("Success") => assert_eq!(interesting(&converted), interesting(&review["converted"][index]), "{note}"),
-                // The types of containers are none of this module's business.
-                _ if note == "a value of the wrong type" => {}
+                // Which versions there are, and the types of containers, are none of this module's business.
+                _ if review["to"] == "apps.kruise.io/v1" || note == "a value of the wrong type" => {}
                 _ => assert!(outcome.is_err(), "{note}"),
             }
         }

@@ -1,0 +1,89 @@
+//! Names of images, as Docker reads them.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+/// Longest name, without tag and digest.
+const LONGEST: usize = 255;
+
+/// A name, a tag and a digest. Letters of the host may be of any case, those of the path are small.
+const FORM: &str = concat!(
+    r"^(?:(?P<host>(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?)/)?",
+    r"(?P<path>[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*)",
+    r"(?::(?P<tag>[0-9A-Za-z_][0-9A-Za-z_.-]{0,127}))?",
+    r"(?:@(?P<digest>sha256:[a-f0-9]{64}|sha384:[a-f0-9]{96}|sha512:[a-f0-9]{128}))?$",
+);
+
+static REFERENCE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(FORM).ok());
+
+/// Whether the image is the latest of its name: by its tag, or because it has neither tag nor digest. What is no image name is not.
+pub(super) fn is_latest(image: &str) -> bool {
+    // An image by its bare digest, which is no name.
+    if image.len() == 64 && image.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+        return false;
+    }
+    let (host, remainder) = split_host(image);
+    let name = format!("{host}/{remainder}");
+    let Some(parts) = REFERENCE.as_ref().and_then(|form| form.captures(&name)) else { return false };
+    let length = parts.name("path").map_or(0, |path| path.end());
+    if length > LONGEST {
+        return false;
+    }
+    match parts.name("tag") {
+        Some(tag) => tag.as_str() == "latest",
+        None => parts.name("digest").is_none(),
+    }
+}
+
+/// The host, which is Docker's own if none is named, and the rest of an image's name.
+fn split_host(image: &str) -> (&str, String) {
+    let named = image
+        .split_once('/')
+        .filter(|(first, _)| first.contains(['.', ':']) || *first == "localhost" || first.chars().any(char::is_uppercase));
+    match named {
+        Some((host, rest)) if host != "docker.io" && host != "index.docker.io" => (host, rest.to_owned()),
+        named => {
+            let rest = named.map_or(image, |(_, rest)| rest);
+            ("docker.io", if rest.contains('/') { rest.to_owned() } else { format!("library/{rest}") })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_is_the_latest_by_its_tag_or_for_want_of_tag_and_digest() {
+        let digest = format!("sha256:{}", "0123456789abcdef".repeat(4));
+        for (image, want) in [
+            ("log", true),
+            ("team/log:latest", true),
+            ("log:1", false),
+            ("log:LATEST", false),
+            ("localhost/log", true),
+            ("registry.example.com:5000/log", true),
+            ("Registry/log", true),
+            ("[::1]:5000/log:latest", true),
+            ("docker.io/log", true),
+            (&format!("log@{digest}"), false),
+            (&format!("log:latest@{digest}"), true),
+            ("log@sha256:0123", false),
+            ("log@md5:0123456789abcdef0123456789abcdef", false),
+            ("Team/Log", false),
+            ("LOG", false),
+            ("::", false),
+            (" log", false),
+            ("log:", false),
+            ("", false),
+            ("a__b/c-d.e_f", true),
+            ("a___b", false),
+            (&"0123456789abcdef".repeat(4), false),
+            (&"a".repeat(237), true),
+            (&"a".repeat(238), false),
+        ] {
+            assert_eq!(is_latest(image), want, "{image}");
+        }
+    }
+}
