@@ -1,6 +1,12 @@
 //! Words: facts and values of Kubernetes that several rooms speak of. Pure; imports nothing of ours.
 
+pub mod decode;
+pub mod gates;
 pub mod go_json;
 pub mod hash;
 pub mod quantity;
 pub mod strategic_merge;
+pub mod names;
+pub mod pod;
+pub mod reasons;
+pub mod selector;

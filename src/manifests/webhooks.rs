@@ -128,6 +128,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::admission::verdict::Verdict;
     use crate::handlers::TABLE;
 
     const GUARD: Registration = Registration {
@@ -143,6 +144,7 @@ mod tests {
         timeout_seconds: 5,
         side_effects: SideEffects::UnlessDryRun,
         asked_again: false,
+        handler: |_, _, _| Verdict::allow(),
     };
 
     fn rendered(table: &[Registration]) -> Vec<Value> {

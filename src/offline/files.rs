@@ -3,7 +3,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, LazyLock},
     time::{Duration, SystemTime},
 };
 
@@ -54,7 +54,6 @@ impl Folder {
 
     fn state_of(&self, documents: &[Document]) -> Result<State, DocumentError> {
         let mut state = State::new(self.gates.clone());
-        let schema = sidecar_set_schema();
         for document in documents {
             let text = |pointer: &str| document.value.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
             match (text("/apiVersion"), text("/kind")) {
@@ -64,7 +63,7 @@ impl Folder {
                     state.apply_revision(revision);
                 }
                 ("apps.kruise.io/v1beta1" | "apps.kruise.io/v1alpha1", "SidecarSet") => {
-                    let set = sidecar_set(document, &schema)?;
+                    let set = sidecar_set(document)?;
                     state.apply_set(set).map_err(|error| document.error(error.field, error.source.to_string()))?;
                 }
                 _ => {}
@@ -98,12 +97,12 @@ impl Folder {
 }
 
 /// The schema of the hub version, as the API server has it.
-fn sidecar_set_schema() -> Value {
+static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
     let definition = definition(&Conversion::Off).and_then(|definition| serde_json::to_value(definition)).unwrap_or_default();
     let versions = definition.pointer("/spec/versions").and_then(Value::as_array);
     let hub = versions.into_iter().flatten().find(|version| version.get("name").and_then(Value::as_str) == Some("v1beta1"));
     hub.and_then(|version| version.pointer("/schema/openAPIV3Schema")).cloned().unwrap_or_default()
-}
+});
 
 /// What tells that a file has changed: names, sizes and times.
 fn stamp(folder: &Path) -> Vec<(PathBuf, u64, Option<SystemTime>)> {
@@ -132,13 +131,13 @@ fn namespace(document: &Document) -> Result<Namespace, DocumentError> {
     Ok(Namespace { name: object.metadata.name, labels })
 }
 
-fn sidecar_set(document: &Document, schema: &Value) -> Result<SidecarSet, DocumentError> {
+fn sidecar_set(document: &Document) -> Result<SidecarSet, DocumentError> {
     let mut hub = document.clone();
     if document.value.get("apiVersion").and_then(Value::as_str) == Some("apps.kruise.io/v1alpha1") {
         v1alpha1::to_v1beta1(&mut hub.value).map_err(|error| document.error(".", error.to_string()))?;
     }
     for member in ["spec", "status"] {
-        let of = schema.pointer(&format!("/properties/{member}")).unwrap_or(&Value::Null);
+        let of = SCHEMA.pointer(&format!("/properties/{member}")).unwrap_or(&Value::Null);
         schema::check(hub.value.get(member).unwrap_or(&Value::Null), of, member).map_err(|(path, problem)| document.error(path, problem))?;
     }
     if hub.value.pointer("/metadata/name").and_then(Value::as_str).is_none_or(str::is_empty) {

@@ -13,7 +13,7 @@ use serde_json::{Map, Number, Value};
 use serde_saphyr::{Location, Spanned};
 
 /// All documents of a text.
-pub fn read(text: &str) -> Result<Vec<Value>, serde_saphyr::Error> {
+pub(super) fn read(text: &str) -> Result<Vec<Value>, serde_saphyr::Error> {
     let options = serde_saphyr::options! { legacy_octal_numbers: true };
     let documents: Vec<Spanned<Node>> = serde_saphyr::from_multiple_with_options(text, options)?;
     Ok(documents.into_iter().map(|document| plain(document, text)).collect())

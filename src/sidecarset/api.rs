@@ -384,15 +384,19 @@ pub struct PodMetadataPatch {
 /// What was last seen of the pods that a set selects.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("required" = ["matchedPods", "readyPods", "updatedPods"]))]
 pub struct SidecarSetStatus {
     /// Generation of the set that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Pods that the set selects.
+    #[serde(default, deserialize_with = "or_default")]
     pub matched_pods: i32,
     /// Matched pods that run the latest revision.
+    #[serde(default, deserialize_with = "or_default")]
     pub updated_pods: i32,
     /// Matched pods that are ready.
+    #[serde(default, deserialize_with = "or_default")]
     pub ready_pods: i32,
     /// Updated pods that are ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]

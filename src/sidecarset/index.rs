@@ -68,6 +68,7 @@ impl Entry {
     pub fn compile(mut set: SidecarSet, revisions: &Revisions) -> Result<Self, SetError> {
         let annotation = |set: &SidecarSet, key: &str| set.metadata.annotations.as_ref().and_then(|all| all.get(key)).cloned();
         if annotation(&set, super::api::HASH).is_none() {
+            default::apply_schema(&mut set.spec);
             default::apply(&mut set);
         }
         let name = set.metadata.name.clone().unwrap_or_default();

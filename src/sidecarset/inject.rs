@@ -111,6 +111,18 @@ struct Build<'b> {
     volumes: Vec<&'b Keyed>,
 }
 
+/// The containers that an earlier injection of these sets brought, twins by their own names.
+fn own_containers(meta: &Meta<'_>, selected: &[Selected<'_>]) -> BTreeSet<String> {
+    let Some(noted) = meta.annotation(HASH) else { return BTreeSet::new() };
+    let mut own = notes::sidecars_of(noted, selected.iter().map(|one| one.set.name.as_str()));
+    for sidecar in selected.iter().flat_map(|one| one.content.sidecars()).filter(|sidecar| sidecar.twin_image.is_some()) {
+        if own.contains(&sidecar.name) {
+            own.extend(Twin::BOTH.map(|twin| twin.name(&sidecar.name)));
+        }
+    }
+    own
+}
+
 /// What came of one selected set.
 #[derive(Default)]
 struct Injected<'b> {
@@ -123,16 +135,11 @@ struct Injected<'b> {
 impl<'b> Build<'b> {
     fn new(meta: &'b Meta<'b>, spec: &'b Spec<'b>, selected: &'b [Selected<'b>]) -> Result<Self, InjectError> {
         let all = || selected.iter().flat_map(|one| one.content.sidecars());
-        let apps = if all().any(Sidecar::looks_at_containers) { Some(Apps::read(spec)?) } else { None };
-        let mut excluded = BTreeSet::new();
-        if all().any(|sidecar| sidecar.resources_rule.is_some()) {
-            for sidecar in all() {
-                excluded.insert(Cow::Borrowed(sidecar.name.as_str()));
-                if sidecar.twin_image.is_some() {
-                    excluded.extend(Twin::BOTH.map(|twin| Cow::Owned(twin.name(&sidecar.name))));
-                }
-            }
-        }
+        let own = own_containers(meta, selected);
+        let apps = if all().any(Sidecar::looks_at_containers) { Some(Apps::read(spec, &own)?) } else { None };
+        let computes = all().any(|sidecar| sidecar.resources_rule.is_some());
+        let names = all().filter(|_| computes).map(|sidecar| Cow::Borrowed(sidecar.name.as_str()));
+        let excluded = names.chain(own.into_iter().filter(|_| computes).map(Cow::Owned)).collect();
         Ok(Self { meta, spec, apps, excluded, placement: Placement::of(spec), injected: Vec::new(), volumes: Vec::new() })
     }
 

@@ -4,14 +4,22 @@
 //! A new pod is first matched ([`select::select`]), then injected ([`inject::inject`]).
 
 pub mod api;
+pub mod content;
 pub mod default;
 pub mod expression;
 pub mod hash;
+pub mod hot_upgrade;
+pub mod index;
+pub mod inject;
 pub mod metadata;
+pub mod notes;
+pub mod place;
 #[cfg(test)]
 mod recorded;
 pub mod resources;
 pub mod revision;
 pub mod schema;
+pub mod select;
 pub mod shape;
+pub mod shared;
 pub mod v1alpha1;

@@ -139,6 +139,12 @@ pub fn revision_of(annotation: &str, set: &str) -> Option<String> {
     (!note.controller_revision.is_empty()).then(|| note.controller_revision.into_owned())
 }
 
+/// The containers that the hash annotation notes for these sets: what earlier injections of them brought.
+pub fn sidecars_of<'a>(annotation: &str, sets: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
+    let mut notes = read(annotation).unwrap_or_default();
+    sets.filter_map(|set| notes.remove(set)).filter_map(|note| note.sidecar_list).flatten().collect()
+}
+
 fn note<'l>(time: Option<Timestamp>, hash: &str, set: &str, list: Option<impl Iterator<Item = &'l str>>, revision: &str) -> String {
     let mut out = String::with_capacity(256);
     out.push_str("{\"updateTimestamp\":");

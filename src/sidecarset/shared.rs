@@ -31,6 +31,9 @@ pub struct App<'a> {
     pub name: &'a str,
     /// Whether it says of itself that it was injected.
     pub is_injected: bool,
+    /// Whether an earlier injection of the same sets brought it. Sidecars of one injection never see each other, so neither
+    /// may they when it is done again.
+    is_own: bool,
     env: Vec<Env<'a>>,
     /// Its mounts.
     pub mounts: Vec<Mount<'a>>,
@@ -69,9 +72,12 @@ struct Item<'a> {
 }
 
 impl<'a> Apps<'a> {
-    /// Looks into the containers of a pod.
-    pub fn read(spec: &'a Spec<'a>) -> Result<Self, DecodeError> {
-        let containers = spec.containers.iter().flatten().map(App::read).collect::<Result<_, _>>()?;
+    /// Looks into the containers of a pod. `own` are the names of those that an earlier injection brought.
+    pub fn read(spec: &'a Spec<'a>, own: &BTreeSet<String>) -> Result<Self, DecodeError> {
+        let mut containers: Vec<App<'a>> = spec.containers.iter().flatten().map(App::read).collect::<Result<_, _>>()?;
+        for app in &mut containers {
+            app.is_own = app.is_injected && own.contains(app.name);
+        }
         Ok(Self { containers })
     }
 
@@ -98,7 +104,7 @@ impl<'a> Apps<'a> {
 
     /// Of several variables of one name the last counts here. (The reference keeps them in a map.)
     fn last_env(&self, container: &str, name: &str) -> Option<(&str, &str)> {
-        let mut all = self.containers.iter().rev().filter(|app| app.name == container).flat_map(|app| app.env.iter().rev());
+        let mut all = self.containers.iter().rev().filter(|app| app.name == container && !app.is_own).flat_map(|app| app.env.iter().rev());
         all.find(|env| env.name == name).map(|env| (env.name.as_ref(), env.json))
     }
 }
@@ -115,6 +121,7 @@ impl<'a> App<'a> {
         let mark = env.iter().find(|(item, _)| item.name == IS_INJECTED);
         Ok(Self {
             name: &container.name,
+            is_own: false,
             is_injected: mark.is_some_and(|(item, _)| item.value == "true"),
             mounts: mounts.into_iter().map(|m| mount(m.0.mount_path.clone(), m)).collect(),
             devices: devices.into_iter().map(|m| mount(m.0.device_path.clone(), m)).collect(),
