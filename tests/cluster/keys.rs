@@ -1,0 +1,72 @@
+//! Keys, certificates, tokens and ports for one run of the tests. Nothing of it is ever used again.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, TcpListener};
+
+use anyhow::{Context, Result, anyhow};
+use parking_lot::Mutex;
+use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+
+/// A certificate authority and one certificate for loopback, all in PEM.
+pub(crate) struct Identity {
+    pub(crate) authority: String,
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+}
+
+impl Identity {
+    pub(crate) fn for_loopback(name: &str) -> Result<Self> {
+        let mut root = CertificateParams::default();
+        root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        root.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+        root.distinguished_name.push(DnType::CommonName, format!("{name} test authority"));
+        let root_key = KeyPair::generate()?;
+        let authority = root.self_signed(&root_key)?.pem();
+
+        let mut leaf = CertificateParams::new(["127.0.0.1".to_owned(), "localhost".to_owned()])?;
+        leaf.distinguished_name.push(DnType::CommonName, name);
+        leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let leaf_key = KeyPair::generate()?;
+        let certificate = leaf.signed_by(&leaf_key, &Issuer::new(root, root_key))?.pem();
+        Ok(Self { authority, certificate, key: leaf_key.serialize_pem() })
+    }
+}
+
+/// 128 random bits in hexadecimal.
+pub(crate) fn token() -> Result<String> {
+    Ok(format!("{:032x}", u128::from_be_bytes(random()?)))
+}
+
+/// Eight characters that make a name unique.
+pub(crate) fn suffix() -> Result<String> {
+    Ok(format!("{:08x}", u32::from_be_bytes(random()?)))
+}
+
+fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    let source = rustls::crypto::aws_lc_rs::default_provider().secure_random;
+    source.fill(&mut bytes).map_err(|_| anyhow!("no random numbers"))?;
+    Ok(bytes)
+}
+
+/// A port on loopback that is free now and was not given out before.
+///
+/// It lies below the range from which the kernel takes ports for outgoing connections: a server that is down for a moment would
+/// lose such a port to any client, even to one that is waiting for that server.
+pub(crate) fn free_port() -> Result<u16> {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    for _ in 0..1000 {
+        let port = 15_000 + u16::from_be_bytes(random()?) % 17_000;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() && GIVEN.lock().insert(port) {
+            return Ok(port);
+        }
+    }
+    Err(anyhow!("no free port on loopback"))
+}
+
+/// An ECDSA key for the tokens of service accounts: (private, public).
+pub(crate) fn signing_key() -> Result<(String, String)> {
+    let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).context("a key for service accounts")?;
+    let (private, public) = (key.serialize_pem(), key.public_key_pem());
+    Ok((private, public))
+}

@@ -1,0 +1,160 @@
+//! Tests against a real control plane: kube-apiserver, etcd, kube-controller-manager and kube-scheduler, with KWOK as the kubelets.
+//!
+//! One control plane serves all tests; it starts with the first test that needs it. Where it can neither be found
+//! (`KUBEBUILDER_ASSETS`) nor built (Go), the tests are ignored and say why; with `CI=true` they fail.
+//!
+//! To look at what a failed run left behind, set `OUTRIGGER_KEEP_CLUSTER_FOLDER`: logs and data stay in `target/tmp/cluster-*`.
+
+mod applying;
+mod binaries;
+mod control_plane;
+mod keys;
+mod leftovers;
+mod loopback;
+mod nodes;
+#[expect(dead_code, reason = "most of it is for the tests that come with the server")]
+mod outrigger;
+mod recovery;
+mod simulated;
+mod supervisor;
+mod support;
+mod watching;
+mod webhooks;
+
+use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use tokio::runtime::Runtime;
+
+use crate::support::Cluster;
+
+const LIMIT: Duration = Duration::from_mins(3);
+
+fn main() -> Result<ExitCode> {
+    let mut args = std::env::args_os().skip(1);
+    match args.next().as_deref().and_then(|role| role.to_str()) {
+        Some(supervisor::ROLE) => supervisor::supervise(args.next().as_deref())?,
+        Some(leftovers::TESTS_ROLE) => leftovers::be_tests(args)?,
+        Some(leftovers::SERVER_ROLE) => leftovers::be_server(args)?,
+        _ => return run_tests(),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_tests() -> Result<ExitCode> {
+    let mut arguments = Arguments::from_args();
+    // They wait for the cluster rather than compute.
+    arguments.test_threads.get_or_insert(8);
+    rustls::crypto::aws_lc_rs::default_provider().install_default().ok().context("a second TLS provider")?;
+    let house = Arc::new(House { runtime: Runtime::new()?, cluster: OnceLock::new() });
+    let conclusion = libtest_mimic::run(&arguments, trials(&house));
+    // The last owner: the control plane ends here, and is gone when `drop` returns.
+    drop(house);
+    Ok(conclusion.exit_code())
+}
+
+fn trials(house: &Arc<House>) -> Vec<Trial> {
+    macro_rules! trials {
+        ($($how:ident $module:ident::$test:ident,)*) => {
+            vec![$($how(house, concat!(stringify!($module), "::", stringify!($test)), $module::$test),)*]
+        };
+    }
+    trials![
+        plain leftovers::nothing_is_left_when_the_tests_are_killed,
+        plain leftovers::nothing_is_left_when_the_tests_end,
+        beside_others simulated::a_deployment_comes_up_on_simulated_nodes,
+        beside_others simulated::pods_can_be_spread_over_three_zones,
+        beside_others simulated::a_stateful_set_comes_up_with_its_volumes,
+        beside_others simulated::pods_carry_the_volume_of_a_service_account_token,
+        beside_others simulated::an_image_changed_in_place_restarts_its_container,
+        beside_others simulated::a_wait_in_vain_says_what_it_saw,
+        beside_others simulated::a_custom_resource_can_follow_its_definition,
+        beside_others loopback::a_webhook_on_loopback_is_called_for_its_sandbox_only,
+        beside_others loopback::a_server_that_cannot_start_is_reported_with_its_log,
+        alone recovery::a_watch_recovers_when_the_api_server_was_killed,
+        alone recovery::a_watch_recovers_when_the_api_server_was_stopped,
+    ]
+}
+
+/// A test that needs no cluster.
+fn plain(_: &Arc<House>, name: &str, test: fn() -> Result<()>) -> Trial {
+    Trial::test(name, move || test().map_err(|error| failed(&error)))
+}
+
+/// A test that shares the cluster with those that run at the same time.
+fn beside_others<F>(house: &Arc<House>, name: &str, test: impl FnOnce(Arc<Cluster>) -> F + Send + 'static) -> Trial
+where
+    F: Future<Output = Result<()>>,
+{
+    in_cluster(house, name, async move |cluster| {
+        let _turn = cluster.turn.read().await;
+        limited(&cluster, test(Arc::clone(&cluster))).await
+    })
+}
+
+/// A test that has the cluster for itself, because it takes parts of it away.
+fn alone<F>(house: &Arc<House>, name: &str, test: impl FnOnce(Arc<Cluster>) -> F + Send + 'static) -> Trial
+where
+    F: Future<Output = Result<()>>,
+{
+    in_cluster(house, name, async move |cluster| {
+        let _turn = cluster.turn.write().await;
+        limited(&cluster, test(Arc::clone(&cluster))).await
+    })
+}
+
+async fn limited(cluster: &Cluster, test: impl Future<Output = Result<()>>) -> Result<()> {
+    // A test that failed half-way may have left the API server stopped.
+    cluster.plane.start_api_server().await?;
+    let tested = tokio::time::timeout(LIMIT, test).await;
+    tested.with_context(|| format!("it takes longer than {} s", LIMIT.as_secs()))??;
+    cluster.plane.still_runs().await
+}
+
+fn in_cluster(house: &Arc<House>, name: &str, test: impl AsyncFnOnce(Arc<Cluster>) -> Result<()> + Send + 'static) -> Trial {
+    let house = Arc::clone(house);
+    Trial::ignorable_test(name, move || {
+        let cluster = match house.cluster() {
+            Availability::Up(cluster) => Arc::clone(cluster),
+            Availability::Impossible(why) if in_ci() => return Err(why.into()),
+            Availability::Impossible(why) => return Ok(Completion::ignored_with(why)),
+            Availability::Broken(why) => return Err(why.into()),
+        };
+        house.runtime.block_on(test(cluster)).map(|()| Completion::Completed).map_err(|error| failed(&error))
+    })
+}
+
+fn in_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|value| value == "true")
+}
+
+fn failed(error: &anyhow::Error) -> Failed {
+    format!("{error:#}").into()
+}
+
+/// What all tests live in.
+struct House {
+    runtime: Runtime,
+    cluster: OnceLock<Availability>,
+}
+
+enum Availability {
+    Up(Arc<Cluster>),
+    Impossible(String),
+    Broken(String),
+}
+
+impl House {
+    fn cluster(&self) -> &Availability {
+        self.cluster.get_or_init(|| match binaries::what_is_missing() {
+            Some(why) => Availability::Impossible(why),
+            None => Cluster::start(&self.runtime).map_or_else(
+                |error| Availability::Broken(format!("no control plane: {error:#}")),
+                |cluster| Availability::Up(Arc::new(cluster)),
+            ),
+        })
+    }
+}

@@ -1,0 +1,114 @@
+//! A running server of this package, as a replica in the cluster would run.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::control_plane::{eventually, without_proxy};
+use crate::keys::{self, Identity};
+use crate::supervisor::{Process, Program};
+use crate::support::Cluster;
+use crate::webhooks::Endpoint;
+
+const READY_WITHIN: Duration = Duration::from_secs(30);
+
+/// `outrigger serve`; killed when dropped.
+pub(crate) struct Outrigger {
+    process: Process,
+    endpoint: Endpoint,
+    admin: u16,
+    http: reqwest::Client,
+}
+
+impl Outrigger {
+    /// Starts a server whose own namespace is `namespace`, and returns when it is ready. `extra` are further flags.
+    pub(crate) async fn start(cluster: &Cluster, namespace: &str, extra: &[&str]) -> Result<Self> {
+        let identity = Identity::for_loopback("outrigger")?;
+        let (port, admin) = (keys::free_port()?, keys::free_port()?);
+        let program = program(cluster, namespace, (port, admin), &identity, extra)?;
+        let authority = reqwest::Certificate::from_pem(identity.authority.as_bytes())?;
+        let http = reqwest::Client::builder().add_root_certificate(authority).no_proxy().timeout(Duration::from_secs(10)).build()?;
+        let process = cluster.plane.supervisor.run(program)?;
+        let server = Self { process, endpoint: Endpoint { port, authority_pem: identity.authority }, admin, http };
+        server.ready().await?;
+        Ok(server)
+    }
+
+    async fn ready(&self) -> Result<()> {
+        let answers = eventually("ready server", READY_WITHIN, async || {
+            let status = self.http.get(self.admin_url("/readyz")).send().await?.status();
+            ensure!(status == reqwest::StatusCode::OK, "/readyz answers {status}");
+            Ok(())
+        });
+        let ends = async {
+            loop {
+                self.process.still_runs()?;
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::select! {
+            ready = answers => ready.with_context(|| self.process.log_tail()),
+            ended = ends => ended,
+        }
+    }
+
+    /// Where its webhooks answer, for `Sandbox::install_webhooks`.
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// A client that trusts this server's certificate.
+    pub(crate) fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        self.endpoint.url(path)
+    }
+
+    /// Readiness, health, metrics.
+    pub(crate) fn admin_url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.admin)
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&self) -> Result<()> {
+        self.process.kill()
+    }
+
+    /// SIGTERM; returns how it ended.
+    pub(crate) async fn terminate(&self) -> Result<String> {
+        self.process.terminate()?;
+        eventually("end of the server", READY_WITHIN, async || {
+            ensure!(self.process.ended()?.is_some(), "it still runs");
+            Ok(())
+        })
+        .await?;
+        self.process.ended()?.context("it has ended")
+    }
+
+    pub(crate) fn log_tail(&self) -> String {
+        self.process.log_tail()
+    }
+}
+
+fn program(cluster: &Cluster, namespace: &str, ports: (u16, u16), identity: &Identity, extra: &[&str]) -> Result<Program> {
+    let name = format!("outrigger-{}", ports.0);
+    let folder = cluster.plane.folder.join(&name);
+    fs::create_dir(&folder)?;
+    fs::write(folder.join("tls.crt"), &identity.certificate)?;
+    fs::write(folder.join("tls.key"), &identity.key)?;
+    let (listen, admin) = (format!("127.0.0.1:{}", ports.0), format!("127.0.0.1:{}", ports.1));
+    let args = ["serve", "--listen", &listen, "--admin", &admin, "--namespace", namespace];
+    let files = ["--tls-cert-file", "tls.crt", "--tls-key-file", "tls.key"];
+    let kubeconfig = ("KUBECONFIG".to_owned(), cluster.plane.kubeconfig().display().to_string());
+    Ok(Program {
+        path: env!("CARGO_BIN_EXE_outrigger").into(),
+        args: args.iter().chain(&files).chain(extra).map(|arg| (*arg).to_owned()).collect(),
+        env: without_proxy().chain([kubeconfig]).collect(),
+        log: folder.join("log"),
+        folder,
+        name,
+    })
+}
