@@ -365,6 +365,7 @@ pub struct InjectedRevision {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 pub struct PullSecret {
     /// Name of a Secret in the pod's namespace.
+    #[schemars(extend("default" = ""))]
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
     pub name: String,
 }

@@ -104,19 +104,27 @@ fn recorded_injections_agree_through_https() {
     assert_only_what_is_not_built(&bad);
 }
 
+/// Answers of the reference that are no fixed points, so that agreeing with them and changing nothing exclude each other:
+/// a variable is taken from a container that the same injection then replaces.
+const NO_FIXED_POINT: [(&str, usize); 1] = [("ss-inject-env-transfer-from-existing-sidecar", 1)];
+
 #[test]
 fn injecting_a_recorded_pod_again_changes_nothing() {
+    let mut changed = Vec::new();
     for (name, case, state) in cases("inject") {
         for (index, request) in case["requests"].as_array().unwrap().iter().map(|one| &one["request"]).enumerate() {
             let first = offline(&state, request, NOW);
-            if first["allowed"] != json!(true) || request["object"].is_null() {
+            if first["allowed"] != json!(true) || request["object"].is_null() || NO_FIXED_POINT.contains(&(name.as_str(), index)) {
                 continue;
             }
             let once = patched(request, &first);
             let mut again = request.clone();
             again["object"] = once.clone();
             let second = offline(&state, &again, LATER);
-            assert_eq!(second.get("patch"), None, "{name}, request {index}: {} became {}", once, patched(&again, &second));
+            if second.get("patch").is_some() || second["allowed"] != json!(true) {
+                changed.push(format!("{name}, request {index}: {once}\nbecame {}\n{second}", patched(&again, &second)));
+            }
         }
     }
+    assert!(changed.is_empty(), "{}", changed.join("\n\n"));
 }

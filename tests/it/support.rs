@@ -15,9 +15,9 @@ use tokio::{net::TcpListener, runtime::Runtime};
 use tokio_util::sync::CancellationToken;
 
 /// The admission server over real sockets, in this process, and a client that trusts it.
-pub struct HttpsServer {
+pub(crate) struct HttpsServer {
     /// What it decides on.
-    pub state: Arc<RwLock<State>>,
+    pub(crate) state: Arc<RwLock<State>>,
     address: SocketAddr,
     client: reqwest::Client,
     runtime: Runtime,
@@ -26,7 +26,7 @@ pub struct HttpsServer {
 
 impl HttpsServer {
     /// A server with an empty state.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         // The client library asks for a provider of the whole process; another test may have been first.
         let _ = default_provider().install_default();
         let runtime = Runtime::new().unwrap();
@@ -45,7 +45,7 @@ impl HttpsServer {
     }
 
     /// Posts a body; gives status and JSON of the answer.
-    pub fn post(&self, path: &str, body: Vec<u8>) -> (u16, Value) {
+    pub(crate) fn post(&self, path: &str, body: Vec<u8>) -> (u16, Value) {
         let url = format!("https://{}{path}", self.address);
         self.runtime.block_on(async {
             let response = self.client.post(url).header("content-type", "application/json").body(body).send().await.unwrap();

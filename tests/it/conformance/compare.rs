@@ -13,12 +13,12 @@ const TIMES: [&str; 4] = ["updateTimestamp", "creationTimestamp", "lastTransitio
 const DECODER: &str = r"json: cannot|cannot unmarshal|unmarshal|strconv\.|failed to evaluate|invalid character|panic:";
 
 /// The recorded folder.
-pub fn recorded(folder: &str) -> std::path::PathBuf {
+pub(crate) fn recorded(folder: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance").join(folder)
 }
 
 /// The value with absent, null and meaningless empties made alike, and times masked.
-pub fn plain(value: &Value, key: &str) -> Value {
+pub(crate) fn plain(value: &Value, key: &str) -> Value {
     match value {
         Value::Object(members) => {
             let mut out = Map::new();
@@ -48,19 +48,28 @@ fn annotation(key: &str, value: &Value) -> Value {
 }
 
 /// What `differences.yaml` says.
-pub struct Differences(Vec<Value>);
+pub(crate) struct Differences(Vec<Difference>);
+
+struct Difference {
+    case: Regex,
+    begins: Regex,
+    requests: Vec<u64>,
+    entry: Value,
+}
 
 impl Differences {
-    pub fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let text = fs::read_to_string(recorded("differences.yaml")).unwrap();
-        Self(serde_saphyr::from_str(&text).unwrap())
+        let entries: Vec<Value> = serde_saphyr::from_str(&text).unwrap();
+        // What an entry says of `after` alone is about other answers than these.
+        Self(entries.into_iter().filter(|entry| entry.get("answer").is_some()).map(Difference::of).collect())
     }
 
     /// What is wanted for a recorded answer: that answer, or what the file makes of it. `None`: anything but a crash.
-    pub fn wanted(&self, case: &str, index: usize, recorded: &Value) -> Option<Value> {
+    pub(crate) fn wanted(&self, case: &str, index: usize, recorded: &Value) -> Option<Value> {
         let mut want = recorded.clone();
-        for entry in self.0.iter().filter(|entry| Self::is_about(entry, case, index, recorded)) {
-            match &entry["answer"] {
+        for difference in self.0.iter().filter(|difference| difference.is_about(case, index, recorded)) {
+            match &difference.entry["answer"] {
                 Value::String(any) if any == "any" => return None,
                 Value::Object(members) => want.as_object_mut().unwrap().extend(members.clone()),
                 _ => {}
@@ -68,23 +77,32 @@ impl Differences {
         }
         Some(want)
     }
+}
 
-    fn is_about(entry: &Value, case: &str, index: usize, recorded: &Value) -> bool {
+impl Difference {
+    fn of(entry: Value) -> Self {
         let glob = regex::escape(entry["case"].as_str().unwrap()).replace(r"\*", ".*");
-        let asked: Vec<u64> = entry["requests"].as_array().map_or_else(|| entry["request"].as_u64().into_iter().collect(), |all| all.iter().filter_map(Value::as_u64).collect());
+        let one = entry["request"].as_u64().into_iter().collect();
+        Self {
+            case: Regex::new(&format!("^{glob}$")).unwrap(),
+            begins: Regex::new(&format!("^(?:{})", entry["begins"].as_str().unwrap_or_default())).unwrap(),
+            requests: entry["requests"].as_array().map_or(one, |all| all.iter().filter_map(Value::as_u64).collect()),
+            entry,
+        }
+    }
+
+    fn is_about(&self, case: &str, index: usize, recorded: &Value) -> bool {
         let verdict = if recorded["allowed"] == json!(true) { "allowed" } else { "denied" };
-        let begins = entry["begins"].as_str().unwrap_or_default();
-        Regex::new(&format!("^{glob}$")).unwrap().is_match(case)
-            && (asked.is_empty() || asked.contains(&(index as u64)))
-            && entry["verdict"].as_str().is_none_or(|wanted| wanted == verdict)
-            && entry["code"].as_u64().is_none_or(|code| recorded["code"] == code)
-            && Regex::new(&format!("^(?:{begins})")).unwrap().is_match(recorded["message"].as_str().unwrap_or_default())
-            && entry.get("answer").is_some()
+        self.case.is_match(case)
+            && (self.requests.is_empty() || self.requests.contains(&(index as u64)))
+            && self.entry["verdict"].as_str().is_none_or(|wanted| wanted == verdict)
+            && self.entry["code"].as_u64().is_none_or(|code| recorded["code"] == code)
+            && self.begins.is_match(recorded["message"].as_str().unwrap_or_default())
     }
 }
 
 /// The object of a request after the patch of its response.
-pub fn patched(request: &Value, response: &Value) -> Value {
+pub(crate) fn patched(request: &Value, response: &Value) -> Value {
     use base64::Engine as _;
     let mut object = request["object"].clone();
     if let Some(patch) = response["patch"].as_str() {
@@ -95,7 +113,7 @@ pub fn patched(request: &Value, response: &Value) -> Value {
 }
 
 /// How the response to a request differs from what is wanted.
-pub fn differences(request: &Value, want: &Value, response: &Value) -> Vec<String> {
+pub(crate) fn differences(request: &Value, want: &Value, response: &Value) -> Vec<String> {
     let mut found = Vec::new();
     let mut compare = |what: &str, want: Value, got: Value| {
         if want != got {
@@ -124,7 +142,7 @@ pub fn differences(request: &Value, want: &Value, response: &Value) -> Vec<Strin
 }
 
 /// A recorded case.
-pub fn case(path: &Path) -> (String, Value) {
+pub(crate) fn case(path: &Path) -> (String, Value) {
     let name = path.file_stem().unwrap().to_string_lossy().into_owned();
     let case = documents::read(path).unwrap().remove(0).value;
     (name, case)
