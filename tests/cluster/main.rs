@@ -8,6 +8,7 @@
 mod applying;
 mod binaries;
 mod control_plane;
+mod injection;
 mod keys;
 mod leftovers;
 mod loopback;
@@ -74,6 +75,13 @@ fn trials(house: &Arc<House>) -> Vec<Trial> {
         beside_others simulated::a_custom_resource_can_follow_its_definition,
         beside_others loopback::a_webhook_on_loopback_is_called_for_its_sandbox_only,
         beside_others loopback::a_server_that_cannot_start_is_reported_with_its_log,
+        beside_others injection::our_definition_is_accepted_and_established,
+        beside_others injection::a_deployment_of_twenty_comes_up_with_its_sidecars,
+        beside_others injection::a_native_sidecar_lands_in_init_containers,
+        beside_others injection::a_set_made_later_injects_only_new_pods,
+        beside_others injection::a_dry_run_shows_the_pod_that_would_be_made,
+        beside_others injection::a_pod_in_an_excluded_namespace_is_left_alone,
+        alone injection::watches_recover_when_the_api_server_was_killed,
         alone recovery::a_watch_recovers_when_the_api_server_was_killed,
         alone recovery::a_watch_recovers_when_the_api_server_was_stopped,
     ]
