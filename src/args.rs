@@ -35,13 +35,13 @@ pub struct Common {
     #[arg(long, env = "POD_NAMESPACE", default_value = "outrigger-system", value_name = "NAME")]
     pub namespace: String,
     /// Features to switch, as Name=true,Other=false
-    #[arg(long, env = "FEATURE_GATES", default_value = "", value_name = "GATES")]
+    #[arg(long, env = "OUTRIGGER_FEATURE_GATES", default_value = "", value_name = "GATES")]
     pub feature_gates: String,
     /// Which log lines are written: a level, or a filter like info,outrigger=debug
-    #[arg(long, env = "LOG", default_value = "info", value_name = "FILTER")]
+    #[arg(long, env = "OUTRIGGER_LOG", default_value = "info", value_name = "FILTER")]
     pub log: String,
     /// How log lines look
-    #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "text", value_name = "FORMAT")]
+    #[arg(long, env = "OUTRIGGER_LOG_FORMAT", value_enum, default_value = "text", value_name = "FORMAT")]
     pub log_format: Format,
 }
 
@@ -49,25 +49,25 @@ pub struct Common {
 #[derive(Clone, Debug, Args)]
 pub struct Serve {
     /// Serve these manifests instead of a cluster
-    #[arg(long, env = "FROM", value_name = "DIR")]
+    #[arg(long, env = "OUTRIGGER_FROM", value_name = "DIR")]
     pub from: Option<PathBuf>,
     /// Where reviews are answered, over TLS
-    #[arg(long, env = "LISTEN", default_value = "0.0.0.0:9443", value_name = "ADDR")]
+    #[arg(long, env = "OUTRIGGER_LISTEN", default_value = "0.0.0.0:9443", value_name = "ADDR")]
     pub listen: SocketAddr,
     /// Where health and metrics are, over plain HTTP
-    #[arg(long, env = "ADMIN", default_value = "0.0.0.0:8080", value_name = "ADDR")]
+    #[arg(long, env = "OUTRIGGER_ADMIN", default_value = "0.0.0.0:8080", value_name = "ADDR")]
     pub admin: SocketAddr,
     /// Serving certificate chain in PEM; looked at again every few seconds
-    #[arg(long, env = "TLS_CERT_FILE", value_name = "FILE", requires = "tls_key_file")]
+    #[arg(long, env = "OUTRIGGER_TLS_CERT_FILE", value_name = "FILE", requires = "tls_key_file")]
     pub tls_cert_file: Option<PathBuf>,
     /// Private key of the certificate in PEM
-    #[arg(long, env = "TLS_KEY_FILE", value_name = "FILE", requires = "tls_cert_file")]
+    #[arg(long, env = "OUTRIGGER_TLS_KEY_FILE", value_name = "FILE", requires = "tls_cert_file")]
     pub tls_key_file: Option<PathBuf>,
     /// Where the throw-away CA of --from lies
-    #[arg(long, env = "CERTS", default_value = "certs", value_name = "DIR")]
+    #[arg(long, env = "OUTRIGGER_CERTS", default_value = "certs", value_name = "DIR")]
     pub certs: PathBuf,
     /// Seconds to go on accepting connections after SIGTERM, while the cluster takes note [default: 5, with --from 0]
-    #[arg(long, env = "LINGER", value_name = "SECONDS")]
+    #[arg(long, env = "OUTRIGGER_LINGER", value_name = "SECONDS")]
     pub linger: Option<u64>,
     /// What all doors have in common.
     #[command(flatten)]
@@ -81,7 +81,7 @@ pub struct Inject {
     #[arg(short = 'f', long = "filename", required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// The manifests that are the cluster
-    #[arg(long, env = "FROM", value_name = "DIR")]
+    #[arg(long, env = "OUTRIGGER_FROM", value_name = "DIR")]
     pub from: PathBuf,
     /// Form of the result
     #[arg(short = 'o', long, value_enum, default_value = "yaml", value_name = "FORM")]
@@ -101,7 +101,7 @@ pub struct Review {
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// The manifests that are the cluster
-    #[arg(long, env = "FROM", value_name = "DIR")]
+    #[arg(long, env = "OUTRIGGER_FROM", value_name = "DIR")]
     pub from: PathBuf,
     /// What all doors have in common.
     #[command(flatten)]

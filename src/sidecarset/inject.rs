@@ -198,7 +198,7 @@ impl<'b> Build<'b> {
     /// The JSON text of a container.
     fn assemble(&self, sidecar: &Sidecar, name: &str, image: Option<&str>, resources: Option<&str>, last_env: &[String], edits: &Edits) -> Result<String, InjectError> {
         let shares = self.apps.as_ref().map(|apps| apps.shares(sidecar, |source| self.source(source, edits))).unwrap_or_default();
-        let before = self.placement.existing(name).map(App::read).transpose()?.filter(|app| app.is_injected);
+        let before = self.placement.existing(name).map(App::read).transpose()?.filter(|app| app.has_mark);
         let mut parts = Parts::of(sidecar, &shares);
         if let Some(token) = before.as_ref().and_then(|app| app.mounts.iter().find(|mount| mount.path == TOKEN_PATH)) {
             if !parts.mounts.iter().any(|(path, _)| *path == TOKEN_PATH) {

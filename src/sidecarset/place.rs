@@ -66,7 +66,7 @@ impl<'b> Placement<'b> {
             self.warnings.push(format!("SidecarSet {set}: the pod has {kind} container named {name} too, which no pod may have"));
         }
         let replaced = named(own.own, name).map(|(_, container)| container);
-        if replaced.is_some_and(|container| App::read(container).is_ok_and(|app| !app.is_injected)) {
+        if replaced.is_some_and(|container| App::read(container).is_ok_and(|app| !app.has_mark)) {
             self.warnings.push(format!("SidecarSet {set}: container {name} takes the place of the pod's own container of that name"));
         }
         self.lists[usize::from(is_init)].origin.push((Cow::Owned(name.to_owned()), set));

@@ -29,8 +29,10 @@ pub struct Apps<'a> {
 pub struct App<'a> {
     /// Name of the container.
     pub name: &'a str,
-    /// Whether it says of itself that it was injected.
+    /// Whether it says of itself that it was injected. Only its first variable of that name counts, as in the reference.
     pub is_injected: bool,
+    /// Whether any such variable says so: every container of ours has one, though perhaps not as its first.
+    pub has_mark: bool,
     /// Whether an earlier injection of the same sets brought it. Sidecars of one injection never see each other, so neither
     /// may they when it is done again.
     is_own: bool,
@@ -76,7 +78,7 @@ impl<'a> Apps<'a> {
     pub fn read(spec: &'a Spec<'a>, own: &BTreeSet<String>) -> Result<Self, DecodeError> {
         let mut containers: Vec<App<'a>> = spec.containers.iter().flatten().map(App::read).collect::<Result<_, _>>()?;
         for app in &mut containers {
-            app.is_own = app.is_injected && own.contains(app.name);
+            app.is_own = app.has_mark && own.contains(app.name);
         }
         Ok(Self { containers })
     }
@@ -88,7 +90,7 @@ impl<'a> Apps<'a> {
             let source = label(&transfer.source);
             shares.env.extend(transfer.names.iter().filter_map(|name| self.last_env(&source, name)));
         }
-        for app in self.containers.iter().filter(|app| !app.is_injected) {
+        for app in self.containers.iter().filter(|app| !app.is_injected && !app.is_own) {
             if sidecar.shares_mounts {
                 for mount in &app.mounts {
                     shares.env.extend(variables(&mount.sub_path_expr).filter_map(|name| app.first_env(name)));
@@ -117,12 +119,13 @@ impl<'a> App<'a> {
         let mount = |path, (item, json): (Item<'a>, &'a str)| Mount { path, sub_path_expr: item.sub_path_expr, json };
         let mounts = list(container.volume_mounts, "volumeMounts")?;
         let devices = list(container.volume_devices, "volumeDevices")?;
-        // Only the first variable of this name counts.
-        let mark = env.iter().find(|(item, _)| item.name == IS_INJECTED);
+        let mut marks = env.iter().filter(|(item, _)| item.name == IS_INJECTED).map(|(item, _)| item.value == "true");
+        let is_injected = marks.next().unwrap_or_default();
         Ok(Self {
             name: &container.name,
+            is_injected,
+            has_mark: is_injected || marks.any(|says_so| says_so),
             is_own: false,
-            is_injected: mark.is_some_and(|(item, _)| item.value == "true"),
             mounts: mounts.into_iter().map(|m| mount(m.0.mount_path.clone(), m)).collect(),
             devices: devices.into_iter().map(|m| mount(m.0.device_path.clone(), m)).collect(),
             env: env.into_iter().map(|(item, json)| Env { name: item.name, json }).collect(),

@@ -1,7 +1,7 @@
 //! The recorded answers of the reference, through two doors: the pure function and HTTPS. Then each admitted pod is taken
 //! through once more: nothing changes.
 
-mod compare;
+pub(crate) mod compare;
 
 use std::fs;
 

@@ -3,4 +3,5 @@
 
 mod conformance;
 mod manifests;
+mod properties;
 mod support;
