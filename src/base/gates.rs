@@ -46,7 +46,6 @@ const KNOWN: &[(&str, bool)] = &[
 
 /// The gates that decisions ask for, each a plain field: they are read for every pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own by its own name")]
 pub struct Gates {
     /// `PodWebhook`: pods are looked at at all.
     pub pod_webhook: bool,

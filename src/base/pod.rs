@@ -89,14 +89,14 @@ impl Owner<'_> {
 impl<'a> Meta<'a> {
     /// Reads the metadata of an object and stops there. An object without metadata gives `None`.
     pub fn read(object: &'a RawValue) -> Result<Option<Self>, DecodeError> {
-        let mut found = None;
+        let mut found = Found::Nothing;
         let mut decoder = serde_json::Deserializer::from_str(object.get());
         let read = decoder.deserialize_map(FindMetadata(&mut found));
         match (found, read) {
             // The decoder complains about what is left behind the metadata: nobody wants to read that.
-            (Some(meta), _) => Ok(meta),
-            (None, Ok(())) => Ok(None),
-            (None, Err(_)) => Err(DecodeError::of::<WithMeta<'a>>(object)),
+            (Found::Member(meta), _) => Ok(meta),
+            (Found::Nothing, Ok(())) => Ok(None),
+            (Found::Nothing, Err(_)) => Err(DecodeError::of::<WithMeta<'a>>(object)),
         }
     }
 
@@ -198,7 +198,17 @@ pub struct ReadinessGate<'a> {
 }
 
 /// Stores the metadata and gives up reading the rest.
-struct FindMetadata<'s, 'a>(&'s mut Option<Option<Meta<'a>>>);
+struct FindMetadata<'s, 'a>(&'s mut Found<'a>);
+
+/// What was found of the metadata.
+#[derive(Default)]
+enum Found<'a> {
+    /// No such member so far.
+    #[default]
+    Nothing,
+    /// The member, or `null`.
+    Member(Option<Meta<'a>>),
+}
 
 impl<'a> Visitor<'a> for FindMetadata<'_, 'a> {
     type Value = ();
@@ -210,7 +220,7 @@ impl<'a> Visitor<'a> for FindMetadata<'_, 'a> {
     fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<Cow<'a, str>>()? {
             if key == "metadata" {
-                *self.0 = Some(map.next_value()?);
+                *self.0 = Found::Member(map.next_value()?);
                 return Ok(());
             }
             map.next_value::<IgnoredAny>()?;

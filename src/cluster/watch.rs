@@ -191,19 +191,19 @@ impl Feed {
             Event::InitDone => {
                 let count = listed.len();
                 let errors = K::reset(&mut self.state.write(), std::mem::take(listed));
-                errors.iter().for_each(|error| self.unusable(&error.to_string()));
+                for error in errors {
+                    self.unusable(&error.to_string());
+                }
                 self.readiness.report(K::CONDITION, Ok(()));
                 tracing::info!(kind = K::CONDITION, count, "listed");
             }
             Event::Apply(object) => {
                 let name = object.name_any();
-                let kept = self.keep::<K>(object);
-                let mut state = self.state.write();
-                let applied = match kept {
-                    Ok(kept) => K::apply(&mut state, kept).map_err(|error| self.unusable(&error.to_string())),
-                    Err(()) => Err(K::delete(&mut state, &name)),
-                };
-                drop((state, applied));
+                let Ok(kept) = self.keep::<K>(object) else { return K::delete(&mut self.state.write(), &name) };
+                let applied = K::apply(&mut self.state.write(), kept);
+                if let Err(error) = applied {
+                    self.unusable(&error.to_string());
+                }
             }
             // By name: a deleted object may not decode.
             Event::Delete(object) => K::delete(&mut self.state.write(), &object.name_any()),
@@ -223,10 +223,9 @@ impl Feed {
 
 /// Whether an API server says that it does not know how to stream a list (it was made before 1.32, or told not to).
 fn is_no_streaming(error: &watcher::Error) -> bool {
-    let code = match error {
-        watcher::Error::WatchStartFailed(kube::Error::Api(status)) | watcher::Error::InitialListFailed(kube::Error::Api(status)) => status.code,
-        watcher::Error::WatchError(status) => status.code,
-        _ => return false,
-    };
-    code == 422 || code == 400
+    use watcher::Error::{InitialListFailed, WatchError, WatchStartFailed};
+    match error {
+        WatchStartFailed(kube::Error::Api(status)) | InitialListFailed(kube::Error::Api(status)) | WatchError(status) => matches!(status.code, 400 | 422),
+        _ => false,
+    }
 }

@@ -52,27 +52,28 @@ fn decide<R: Reasons>(request: &Request<'_>, snapshot: &Snapshot<'_>, now: Times
         return Verdict::allow();
     }
     let namespace = [meta.namespace.as_ref(), request.namespace.as_ref(), "default"].into_iter().find(|name| !name.is_empty()).unwrap_or_default();
-    let mut decision = Decision::default();
     let mut edits = Edits::of(place);
     let pod = Pod { meta: &meta, object, namespace };
-    match steps(pod, snapshot, now, &mut edits, &mut decision, reasons) {
-        Ok(()) => decision.outcome = Outcome::Allow(edits),
-        Err(denial) => decision.outcome = Outcome::Deny(denial),
-    }
-    Verdict::Decided(decision)
+    Verdict::Decided(match steps(pod, snapshot, now, &mut edits, reasons) {
+        Ok(decision) => Decision { outcome: Outcome::Allow(edits), ..decision },
+        Err(denial) => Decision { outcome: Outcome::Deny(denial), ..Decision::default() },
+    })
 }
 
-fn steps<R: Reasons>(pod: Pod<'_, '_>, snapshot: &Snapshot<'_>, now: Timestamp, edits: &mut Edits, decision: &mut Decision, reasons: &mut R) -> Result<(), Denial> {
+/// What is to be done about a pod; the edits of the decision are in `edits`.
+fn steps<R: Reasons>(pod: Pod<'_, '_>, snapshot: &Snapshot<'_>, now: Timestamp, edits: &mut Edits, reasons: &mut R) -> Result<Decision, Denial> {
     super::readiness_gate::add(pod, snapshot.gates, edits).map_err(|error| Denial::unreadable(error.to_string()))?;
     let selected = selected(pod, snapshot, reasons)?;
     if selected.is_empty() {
-        return Ok(());
+        return Ok(Decision::default());
     }
-    if inject(pod, &selected, snapshot.gates, now, edits, &mut decision.warnings).map_err(denial)? {
+    let injection = inject(pod, &selected, snapshot.gates, now, edits).map_err(denial)?;
+    let mut decision = Decision { warnings: injection.warnings, ..Decision::default() };
+    if injection.has_containers {
         let names: Vec<&str> = selected.iter().map(|one| one.set.name.as_str()).collect();
         decision.note = format!("sidecarsets {}", names.join(","));
     }
-    Ok(())
+    Ok(decision)
 }
 
 fn selected<'s, R: Reasons>(pod: Pod<'_, '_>, snapshot: &Snapshot<'s>, reasons: &mut R) -> Result<Vec<Selected<'s>>, Denial> {

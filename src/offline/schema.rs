@@ -13,16 +13,12 @@ pub fn check(value: &Value, schema: &Value, path: &str) -> Result<(), (String, S
         let fits = value.is_string() || value.is_number();
         return if fits { Ok(()) } else { wrong(format!("expected an integer or a string, found {}", shown(value))) };
     }
-    if let Some(expected) = schema.get("type").and_then(Value::as_str) {
-        if !is_of(value, expected) {
-            return wrong(format!("expected {expected}, found {}", shown(value)));
-        }
+    if let Some(expected) = schema.get("type").and_then(Value::as_str).filter(|expected| !is_of(value, expected)) {
+        return wrong(format!("expected {expected}, found {}", shown(value)));
     }
-    if let Some(allowed) = schema.get("enum").and_then(Value::as_array) {
-        if !allowed.contains(value) {
-            let allowed: Vec<_> = allowed.iter().map(shown).collect();
-            return wrong(format!("expected one of {}, found {}", allowed.join(", "), shown(value)));
-        }
+    if let Some(allowed) = schema.get("enum").and_then(Value::as_array).filter(|allowed| !allowed.contains(value)) {
+        let allowed: Vec<_> = allowed.iter().map(shown).collect();
+        return wrong(format!("expected one of {}, found {}", allowed.join(", "), shown(value)));
     }
     match value {
         Value::Object(members) => members_of(members, schema, path),

@@ -24,8 +24,8 @@ enum Node {
     Scalar(Value),
     Bool(bool),
     Float(f64),
-    List(Vec<Spanned<Node>>),
-    Object(Vec<(String, Spanned<Node>)>),
+    List(Vec<Spanned<Self>>),
+    Object(Vec<(String, Spanned<Self>)>),
 }
 
 fn plain(node: Spanned<Node>, text: &str) -> Value {

@@ -11,7 +11,10 @@ use super::{
     api::{HASH, HASH_WITHOUT_IMAGE, PodMetadataPatch, SidecarContainer, SidecarSet, TransferEnv, Volume},
     resources::ResourcesRule,
 };
-use crate::{admission::edits::quoted, base::names::is_qualified_name};
+use crate::{
+    admission::edits::{push_quoted, quoted},
+    base::names::is_qualified_name,
+};
 
 /// What one revision of a set adds.
 #[derive(Clone, Debug)]
@@ -175,7 +178,13 @@ fn twin_image(sidecar: &SidecarContainer, can_be_hot: bool) -> Option<String> {
 
 fn members(container: &Map<String, Value>) -> String {
     let others = container.iter().filter(|(key, value)| !ASSEMBLED.contains(&key.as_str()) && !value.is_null());
-    others.map(|(key, value)| format!(",{}:{value}", quoted(key))).collect()
+    others.fold(String::new(), |mut all, (key, value)| {
+        all.push(',');
+        push_quoted(&mut all, key);
+        all.push(':');
+        all.push_str(&value.to_string());
+        all
+    })
 }
 
 fn items<'c>(container: &'c Map<String, Value>, list: &str) -> impl Iterator<Item = &'c Value> + use<'c> {
@@ -220,13 +229,13 @@ impl Source {
 mod tests {
     use super::*;
 
-    fn content(spec: serde_json::Value) -> Content {
+    fn content(spec: &serde_json::Value) -> Content {
         Content::of(&serde_json::from_value(serde_json::json!({"apiVersion": "apps.kruise.io/v1beta1", "kind": "SidecarSet", "metadata": {"name": "s"}, "spec": spec})).unwrap())
     }
 
     #[test]
     fn only_volumes_that_are_mounted_are_taken_and_in_the_order_of_the_mounts() {
-        let content = content(serde_json::json!({
+        let content = content(&serde_json::json!({
             "volumes": [{"name": "a", "emptyDir": {}}, {"name": "b", "future": {"x": 1}}, {"name": "c", "emptyDir": {}}],
             "containers": [{"name": "log", "volumeDevices": [{"name": "a", "devicePath": "/dev/a"}], "volumeMounts": [{"name": "b", "mountPath": "/b"}, {"name": "gone", "mountPath": "/g"}]}],
         }));
@@ -236,14 +245,14 @@ mod tests {
 
     #[test]
     fn members_that_nobody_knows_are_kept_and_those_of_the_set_are_not() {
-        let content = content(serde_json::json!({"containers": [{"name": "log", "image": "log:1", "future": {"deep": [1]}, "podInjectPolicy": "BeforeAppContainer", "tty": null}]}));
+        let content = content(&serde_json::json!({"containers": [{"name": "log", "image": "log:1", "future": {"deep": [1]}, "podInjectPolicy": "BeforeAppContainer", "tty": null}]}));
         assert_eq!(content.containers[0].members, r#","future":{"deep":[1]}"#);
         assert_eq!(content.containers[0].side, Side::Before);
     }
 
     #[test]
     fn a_hot_upgrade_without_an_empty_image_is_cold() {
-        let content = content(serde_json::json!({
+        let content = content(&serde_json::json!({
             "initContainers": [{"name": "plain", "upgradeStrategy": {"upgradeType": "HotUpgrade", "hotUpgradeEmptyImage": "empty:1"}}],
             "containers": [{"name": "a", "upgradeStrategy": {"upgradeType": "HotUpgrade"}}, {"name": "b", "upgradeStrategy": {"upgradeType": "HotUpgrade", "hotUpgradeEmptyImage": "empty:1"}}],
         }));

@@ -14,7 +14,7 @@ use super::{
     content::{Keyed, Sidecar, Source},
     hot_upgrade::{self, Twin},
     metadata::{self, MetadataError},
-    notes::{self, NoteError, Notes, Which},
+    notes::{self, Injected, NoteError, Notes, Which},
     place::{Added, Placement},
     resources::{ResourcesError, TargetResources},
     select::Selected,
@@ -62,8 +62,18 @@ pub enum InjectError {
     Resources(#[from] ResourcesError),
 }
 
-/// Injects `selected` into `pod`; what to tell the client goes to `warnings`. Says whether any container was added.
-pub fn inject(pod: Pod<'_, '_>, selected: &[Selected<'_>], gates: &Gates, now: Timestamp, edits: &mut Edits, warnings: &mut Vec<String>) -> Result<bool, InjectError> {
+/// What an injection did beside its edits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct Injection {
+    /// Whether any container was added.
+    pub has_containers: bool,
+    /// What to tell the client.
+    pub warnings: Vec<String>,
+}
+
+/// Injects `selected` into `pod`, as `edits`.
+pub fn inject(pod: Pod<'_, '_>, selected: &[Selected<'_>], gates: &Gates, now: Timestamp, edits: &mut Edits) -> Result<Injection, InjectError> {
     patch_annotations(pod.meta, selected, edits)?;
     let spec = Spec::read(pod.object)?;
     let mut build = Build::new(pod.meta, &spec, selected)?;
@@ -71,15 +81,15 @@ pub fn inject(pod: Pod<'_, '_>, selected: &[Selected<'_>], gates: &Gates, now: T
         build.add_all(one, edits)?;
     }
     let Build { mut placement, injected, volumes, .. } = build;
-    warnings.append(&mut placement.warnings);
-    if injected.iter().all(|one| one.is_empty) {
-        return Ok(false);
+    let warnings = std::mem::take(&mut placement.warnings);
+    if injected.is_empty() {
+        return Ok(Injection { has_containers: false, warnings });
     }
     placement.write(pod.object, gates.sort_sidecars_by_name, edits);
     write_volumes(spec.volumes.as_deref(), &volumes, edits);
     write_secrets(spec.image_pull_secrets.as_deref(), selected, edits);
     write_notes(pod, selected, &injected, now, edits)?;
-    Ok(true)
+    Ok(Injection { has_containers: true, warnings })
 }
 
 /// What an annotation is by now.
@@ -123,15 +133,6 @@ fn own_containers(meta: &Meta<'_>, selected: &[Selected<'_>]) -> BTreeSet<String
     own
 }
 
-/// What came of one selected set.
-#[derive(Default)]
-struct Injected<'b> {
-    /// The set brings no container at all.
-    is_empty: bool,
-    /// Names of its containers, without those of plain init containers.
-    sidecars: BTreeSet<&'b str>,
-}
-
 impl<'b> Build<'b> {
     fn new(meta: &'b Meta<'b>, spec: &'b Spec<'b>, selected: &'b [Selected<'b>]) -> Result<Self, InjectError> {
         let all = || selected.iter().flat_map(|one| one.content.sidecars());
@@ -145,15 +146,18 @@ impl<'b> Build<'b> {
 
     /// Puts together all containers of one set.
     fn add_all(&mut self, one: &'b Selected<'b>, edits: &mut Edits) -> Result<(), InjectError> {
-        let mut injected = Injected { is_empty: one.content.sidecars().next().is_none(), sidecars: BTreeSet::new() };
+        let mut sidecars_added = BTreeSet::new();
         for (sidecars, is_init) in [(&one.content.init_containers, true), (&one.content.containers, false)] {
             for sidecar in sidecars {
                 if self.add(&one.set.name, sidecar, is_init, edits)? && (sidecar.is_native || !is_init) {
-                    injected.sidecars.insert(&sidecar.name);
+                    sidecars_added.insert(sidecar.name.as_str());
                 }
             }
         }
-        self.injected.push(injected);
+        // A set that brings nothing leaves no note.
+        if one.content.sidecars().next().is_some() {
+            self.injected.push(Injected { set: &one.set.name, content: one.content, sidecars: sidecars_added });
+        }
         Ok(())
     }
 
@@ -167,7 +171,8 @@ impl<'b> Build<'b> {
             }
             for (twin, name) in Twin::BOTH.into_iter().zip(names) {
                 let image = if twin == Twin::Working { sidecar.image.as_deref() } else { Some(image.as_str()) };
-                let json = self.assemble(sidecar, &name, image, resources.as_deref(), &twin.env(&sidecar.name), edits)?;
+                let form = Form { name: &name, image, resources: resources.as_deref(), last_env: &twin.env(&sidecar.name) };
+                let json = self.assemble(sidecar, &form, edits)?;
                 self.placement.add(Added { name: Cow::Owned(name), side: sidecar.side, json }, is_init);
             }
             hot_upgrade::annotate(self.meta, &sidecar.name, edits);
@@ -175,7 +180,8 @@ impl<'b> Build<'b> {
             if !self.placement.has_room(set, &sidecar.name, is_init) {
                 return Ok(false);
             }
-            let json = self.assemble(sidecar, &sidecar.name, sidecar.image.as_deref(), resources.as_deref(), &[], edits)?;
+            let form = Form { name: &sidecar.name, image: sidecar.image.as_deref(), resources: resources.as_deref(), last_env: &[] };
+            let json = self.assemble(sidecar, &form, edits)?;
             self.placement.add(Added { name: Cow::Borrowed(&sidecar.name), side: sidecar.side, json }, is_init);
         }
         self.volumes.extend(&sidecar.volumes);
@@ -196,16 +202,14 @@ impl<'b> Build<'b> {
     }
 
     /// The JSON text of a container.
-    fn assemble(&self, sidecar: &Sidecar, name: &str, image: Option<&str>, resources: Option<&str>, last_env: &[String], edits: &Edits) -> Result<String, InjectError> {
+    fn assemble(&self, sidecar: &Sidecar, form: &Form<'_>, edits: &Edits) -> Result<String, InjectError> {
         let shares = self.apps.as_ref().map(|apps| apps.shares(sidecar, |source| self.source(source, edits))).unwrap_or_default();
-        let before = self.placement.existing(name).map(App::read).transpose()?.filter(|app| app.has_mark);
+        let before = self.placement.existing(form.name).map(App::read).transpose()?.filter(|app| app.has_mark);
         let mut parts = Parts::of(sidecar, &shares);
-        if let Some(token) = before.as_ref().and_then(|app| app.mounts.iter().find(|mount| mount.path == TOKEN_PATH)) {
-            if !parts.mounts.iter().any(|(path, _)| *path == TOKEN_PATH) {
-                parts.mounts.push((TOKEN_PATH, token.json));
-            }
-        }
-        Ok(parts.write(sidecar, name, image, resources.or(sidecar.resources.as_deref()), last_env))
+        let token = before.as_ref().and_then(|app| app.mounts.iter().find(|mount| mount.path == TOKEN_PATH));
+        let has_token = parts.mounts.iter().any(|(path, _)| *path == TOKEN_PATH);
+        parts.mounts.extend(token.filter(|_| !has_token).map(|token| (TOKEN_PATH, token.json)));
+        Ok(parts.write(sidecar, form))
     }
 
     /// The name of the container that variables are copied from; empty if the pod does not say.
@@ -216,6 +220,16 @@ impl<'b> Build<'b> {
             Source::Annotation(key) => annotation(self.meta, edits, key).unwrap_or_default().to_owned(),
         }
     }
+}
+
+/// What sets the containers of one sidecar apart.
+struct Form<'f> {
+    name: &'f str,
+    image: Option<&'f str>,
+    /// Computed resources, in place of the sidecar's own.
+    resources: Option<&'f str>,
+    /// Variables behind all others.
+    last_env: &'f [String],
 }
 
 /// The lists of a container that depend on the pod.
@@ -237,11 +251,12 @@ impl<'p> Parts<'p> {
         Self { mounts, devices, env }
     }
 
-    fn write(&self, sidecar: &Sidecar, name: &str, image: Option<&str>, resources: Option<&str>, last_env: &[String]) -> String {
+    fn write(&self, sidecar: &Sidecar, form: &Form<'_>) -> String {
         let mut out = String::with_capacity(sidecar.members.len() + 512);
         out.push_str("{\"name\":");
-        push_quoted(&mut out, name);
-        for (key, json) in [(",\"image\":", image), (",\"resources\":", resources)] {
+        push_quoted(&mut out, form.name);
+        let resources = form.resources.or(sidecar.resources.as_deref());
+        for (key, json) in [(",\"image\":", form.image), (",\"resources\":", resources)] {
             if let Some(json) = json {
                 out.push_str(key);
                 out.push_str(json);
@@ -249,7 +264,7 @@ impl<'p> Parts<'p> {
         }
         out.push_str(&sidecar.members);
         out.push_str(",\"env\":");
-        out.push_str(&list(self.env.iter().copied().chain(last_env.iter().map(String::as_str))));
+        out.push_str(&list(self.env.iter().copied().chain(form.last_env.iter().map(String::as_str))));
         for (key, items) in [(",\"volumeMounts\":", &self.mounts), (",\"volumeDevices\":", &self.devices)] {
             if !items.is_empty() {
                 out.push_str(key);
@@ -291,8 +306,8 @@ fn write_notes(pod: Pod<'_, '_>, selected: &[Selected<'_>], injected: &[Injected
             problem,
         };
         let mut notes = Notes::read(earlier).map_err(unreadable)?;
-        for (one, injected) in selected.iter().zip(injected).filter(|(_, injected)| !injected.is_empty) {
-            notes.write(which, &one.set.name, one.content, &injected.sidecars, now);
+        for one in injected {
+            notes.write(which, one, now);
         }
         annotate(pod.meta, key, notes.to_text(), edits);
     }

@@ -64,6 +64,17 @@ pub struct Notes<'a> {
     written: BTreeMap<&'a str, String>,
 }
 
+/// What has been injected of one set.
+#[derive(Clone, Debug)]
+pub struct Injected<'a> {
+    /// Name of the set.
+    pub set: &'a str,
+    /// Which content of it.
+    pub content: &'a Content,
+    /// Names of the containers, without those of plain init containers.
+    pub sidecars: BTreeSet<&'a str>,
+}
+
 /// Which of the two annotations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
@@ -79,9 +90,10 @@ impl<'a> Notes<'a> {
         Ok(Self { earlier: annotation.map_or_else(|| Ok(BTreeMap::new()), read)?, written: BTreeMap::new() })
     }
 
-    /// Notes that `content` of the set `set` has been injected with the containers `sidecars`. A note that says so already
-    /// keeps its time: injecting twice leaves what injecting once left.
-    pub fn write(&mut self, which: Which, set: &'a str, content: &Content, sidecars: &BTreeSet<&str>, now: Timestamp) {
+    /// Notes what has been injected of a set. A note that says so already keeps its time: injecting twice leaves what injecting once left.
+    pub fn write(&mut self, which: Which, injected: &Injected<'a>, now: Timestamp) {
+        let Injected { set, content, sidecars } = injected;
+        let set = *set;
         let [with_image, without_image] = &content.hashes;
         let (hash, revision) = match which {
             Which::Hash => (with_image, content.revision.as_deref().unwrap_or_default()),
@@ -205,8 +217,9 @@ mod tests {
 
     #[test]
     fn notes_are_sorted_and_whole_seconds() {
+        let content = content();
         let mut notes = Notes::read(Some(r#"{"z":{"updateTimestamp":"2025-01-01T02:00:00+02:00","hash":"a<b","sidecarSetName":"z","sidecarList":null,"extra":1}}"#)).unwrap();
-        notes.write(Which::Hash, "log", &content(), &BTreeSet::from(["b", "a"]), NOW);
+        notes.write(Which::Hash, &Injected { set: "log", content: &content, sidecars: BTreeSet::from(["b", "a"]) }, NOW);
         assert_eq!(
             notes.to_text(),
             r#"{"log":{"updateTimestamp":"2025-11-22T07:12:00Z","hash":"h","sidecarSetName":"log","sidecarList":["a","b"],"controllerRevision":"log-1"},"z":{"updateTimestamp":"2025-01-01T00:00:00Z","hash":"a\u003cb","sidecarSetName":"z","sidecarList":null}}"#
@@ -216,12 +229,14 @@ mod tests {
     #[test]
     fn a_note_that_is_still_true_keeps_its_time() {
         let mut first = Notes::read(None).unwrap();
-        first.write(Which::WithoutImage, "log", &content(), &BTreeSet::from(["a"]), NOW);
+        let content = content();
+        let injected = |sidecar| Injected { set: "log", content: &content, sidecars: BTreeSet::from([sidecar]) };
+        first.write(Which::WithoutImage, &injected("a"), NOW);
         let text = first.to_text();
         let mut again = Notes::read(Some(&text)).unwrap();
-        again.write(Which::WithoutImage, "log", &content(), &BTreeSet::from(["a"]), Timestamp::UNIX_EPOCH);
+        again.write(Which::WithoutImage, &injected("a"), Timestamp::UNIX_EPOCH);
         assert_eq!(again.to_text(), text);
-        again.write(Which::WithoutImage, "log", &content(), &BTreeSet::from(["b"]), Timestamp::UNIX_EPOCH);
+        again.write(Which::WithoutImage, &injected("b"), Timestamp::UNIX_EPOCH);
         assert!(again.to_text().contains("1970"));
     }
 

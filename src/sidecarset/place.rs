@@ -27,7 +27,8 @@ pub struct Added<'b> {
 
 /// The containers of a pod, its own and those to add.
 pub struct Placement<'b> {
-    lists: [List<'b>; 2],
+    regular: List<'b>,
+    init: List<'b>,
     /// What the client should know.
     pub warnings: Vec<String>,
 }
@@ -44,23 +45,28 @@ impl<'b> Placement<'b> {
     /// Nothing added yet.
     pub fn of(spec: &'b Spec<'b>) -> Self {
         let list = |member, own| List { member, own, added: Vec::new(), origin: Vec::new() };
-        Self { lists: [list("containers", spec.containers.as_deref()), list("initContainers", spec.init_containers.as_deref())], warnings: Vec::new() }
+        Self {
+            regular: list("containers", spec.containers.as_deref()),
+            init: list("initContainers", spec.init_containers.as_deref()),
+            warnings: Vec::new(),
+        }
     }
 
     /// The pod's own container of this name.
     pub fn existing(&self, name: &str) -> Option<&'b Container<'b>> {
-        self.lists.iter().find_map(|list| named(list.own, name).map(|(_, container)| container))
+        [&self.regular, &self.init].into_iter().find_map(|list| named(list.own, name).map(|(_, container)| container))
     }
 
     /// Whether a container of this name can be added for `set`. Of two sets that bring the same name the first wins, or the
     /// API server would refuse the pod. A container of the pod itself is replaced if it is in the same list; if it is in the
     /// other one, the API server will say so. Either way the client is warned.
     pub fn has_room(&mut self, set: &'b str, name: &str, is_init: bool) -> bool {
-        if let Some(by) = self.lists.iter().flat_map(|list| &list.origin).find(|(taken, _)| taken == name).map(|(_, by)| *by) {
+        let origins = self.regular.origin.iter().chain(&self.init.origin);
+        if let Some(by) = origins.into_iter().find(|(taken, _)| taken == name).map(|(_, by)| *by) {
             self.warnings.push(format!("SidecarSet {set}: container {name} is not injected: SidecarSet {by} has brought one of that name before"));
             return false;
         }
-        let [own, other] = if is_init { [&self.lists[1], &self.lists[0]] } else { [&self.lists[0], &self.lists[1]] };
+        let [own, other] = if is_init { [&self.init, &self.regular] } else { [&self.regular, &self.init] };
         if named(other.own, name).is_some() {
             let kind = if is_init { "a regular" } else { "an init" };
             self.warnings.push(format!("SidecarSet {set}: the pod has {kind} container named {name} too, which no pod may have"));
@@ -69,18 +75,22 @@ impl<'b> Placement<'b> {
         if replaced.is_some_and(|container| App::read(container).is_ok_and(|app| !app.has_mark)) {
             self.warnings.push(format!("SidecarSet {set}: container {name} takes the place of the pod's own container of that name"));
         }
-        self.lists[usize::from(is_init)].origin.push((Cow::Owned(name.to_owned()), set));
+        self.list(is_init).origin.push((Cow::Owned(name.to_owned()), set));
         true
     }
 
     /// Adds a container.
     pub fn add(&mut self, added: Added<'b>, is_init: bool) {
-        self.lists[usize::from(is_init)].added.push(added);
+        self.list(is_init).added.push(added);
+    }
+
+    fn list(&mut self, is_init: bool) -> &mut List<'b> {
+        if is_init { &mut self.init } else { &mut self.regular }
     }
 
     /// Writes all added containers into the pod `object`.
     pub fn write(mut self, object: &RawValue, sort_regular: bool, edits: &mut Edits) {
-        let [regular, init] = &mut self.lists;
+        let Self { regular, init, .. } = &mut self;
         // Init containers run one after the other, so their order must not hang on the order of sets.
         init.added.sort_by(|a, b| a.name.cmp(&b.name));
         if sort_regular {
