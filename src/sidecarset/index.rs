@@ -119,7 +119,7 @@ fn bound_namespaces(selector: &LabelSelector) -> Option<Vec<String>> {
     }
     let mut expressions = selector.match_expressions.iter().flatten();
     let by_name = expressions.find(|expression| expression.key == NAMESPACE_NAME && expression.operator == "In");
-    by_name.map(|expression| expression.values.clone().unwrap_or_default())
+    by_name.map(|expression| expression.values.iter().flatten().cloned().collect::<BTreeSet<_>>().into_iter().collect())
 }
 
 /// All sets of a cluster.
@@ -269,3 +269,6 @@ fn index_label(selector: &Selector) -> Option<(&str, &[String])> {
     let length = |values: &[String]| values.iter().map(String::len).sum::<usize>();
     selector.required().min_by_key(|(_, values)| (values.len(), usize::MAX - length(values)))
 }
+
+#[cfg(test)]
+mod tests;
