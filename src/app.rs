@@ -1,7 +1,6 @@
 //! Puts the rooms together: what starts in which order, and what ends in which.
 
 use std::{
-    future::Future,
     io::{self, Write},
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -28,14 +27,16 @@ use crate::{
     manifests::{self, Rendering},
     offline::{
         documents::{self, Document},
-        files::{Folder, Objects},
+        files::{self, Folder, Objects},
         pods, reviews,
     },
     server::{
         Limits,
         admin::{self, Readiness},
         certs::{Files, Follow, Pem, Serving},
-        http, self_check, throwaway, tls,
+        http,
+        self_check::{self, SelfCheck},
+        throwaway, tls,
     },
     state::State,
     telemetry::{log, metrics::Metrics},
@@ -70,12 +71,11 @@ pub async fn serve(arguments: Serve) -> anyhow::Result<()> {
     };
     let signals = Signals::new()?;
     running.readiness.expect(self_check::CONDITION);
-    let objects = match &arguments.from {
-        Some(folder) => Some(running.follow_folder(folder, &arguments.common, gates)?),
-        None => {
-            running.follow_cluster(&arguments.common).await?;
-            None
-        }
+    let objects = if let Some(folder) = &arguments.from {
+        Some(running.follow_folder(folder, &arguments.common, gates)?)
+    } else {
+        running.follow_cluster(&arguments.common).await?;
+        None
     };
     let serving = running.certificate(&arguments)?;
     let listener = bind(arguments.listen).await?;
@@ -83,9 +83,9 @@ pub async fn serve(arguments: Serve) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     tracing::info!(reviews = %address, admin = %admin.local_addr()?, "serving");
     running.listen(listener, admin, &serving, objects)?;
-    let check = self_check::run(address, handlers::TABLE[0].path, serving, running.provider.clone(), running.readiness.clone(), running.stop.clone());
-    running.tasks.spawn(check);
-    let linger = arguments.linger.unwrap_or(if arguments.from.is_some() { 0 } else { 5 });
+    running.check_itself(address, serving);
+    let default_linger = if arguments.from.is_some() { 0 } else { 5 };
+    let linger = arguments.linger.unwrap_or(default_linger);
     running.until(signals, Duration::from_secs(linger)).await
 }
 
@@ -95,7 +95,14 @@ impl Running {
         let (state, all) = folder.load()?;
         *self.state.write() = state;
         let objects: Objects = Arc::new(RwLock::new(all));
-        self.tasks.spawn(folder.follow(self.state.clone(), objects.clone(), self.metrics.clone(), MANIFESTS_EVERY, self.stop.clone()));
+        let follow = files::Follow {
+            folder,
+            every: MANIFESTS_EVERY,
+            state: self.state.clone(),
+            objects: objects.clone(),
+            metrics: self.metrics.clone(),
+        };
+        self.tasks.spawn(follow.run(self.stop.clone()));
         Ok(Arc::new(move || objects.read().clone()))
     }
 
@@ -116,7 +123,14 @@ impl Running {
             let files = Files { chain: chain.clone(), key: key.clone() };
             let loaded = files.read()?;
             let serving = serve(&loaded).with_context(|| chain.display().to_string())?;
-            let follow = Follow { files, loaded, every: CERTIFICATE_EVERY, serving: serving.clone(), provider: self.provider.clone(), metrics: self.metrics.clone() };
+            let follow = Follow {
+                files,
+                loaded,
+                every: CERTIFICATE_EVERY,
+                serving: serving.clone(),
+                provider: self.provider.clone(),
+                metrics: self.metrics.clone(),
+            };
             self.tasks.spawn(follow.run(self.stop.clone()));
             return Ok(serving);
         }
@@ -129,7 +143,13 @@ impl Running {
         Ok(serve(&pem)?)
     }
 
-    fn listen(&self, reviews: TcpListener, admin: TcpListener, serving: &Arc<Serving>, objects: Option<admin::Objects>) -> anyhow::Result<()> {
+    fn listen(
+        &self,
+        reviews: TcpListener,
+        admin: TcpListener,
+        serving: &Arc<Serving>,
+        objects: Option<admin::Objects>,
+    ) -> anyhow::Result<()> {
         let limits = Limits::default();
         let hooks = handlers::TABLE.iter().map(|hook| (hook.path, hook.handler));
         let router = http::router(hooks, &self.state, &self.metrics, &limits);
@@ -138,6 +158,14 @@ impl Running {
         let admin_router = admin::router(self.readiness.clone(), self.metrics.clone(), objects);
         self.tasks.spawn(plain(admin, admin_router, self.stop.clone()));
         Ok(())
+    }
+
+    /// Asks the first hook a question, and is ready when it answers.
+    fn check_itself(&self, address: SocketAddr, serving: Arc<Serving>) {
+        let Some(hook) = handlers::TABLE.first() else { return };
+        let (provider, readiness) = (self.provider.clone(), self.readiness.clone());
+        let check = SelfCheck { address, path: hook.path, serving, provider, readiness };
+        self.tasks.spawn(check.run(self.stop.clone()));
     }
 
     /// Waits for a signal; then is not ready any more, goes on for `linger`, drains and ends.
@@ -179,12 +207,10 @@ impl Signals {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    fn next(&mut self) -> impl Future<Output = ()> {
-        async {
-            tokio::select! {
-                _ = self.terminate.recv() => {}
-                _ = self.interrupt.recv() => {}
-            }
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
     }
 }

@@ -237,7 +237,9 @@ mod tests {
     #[test]
     fn items_go_behind_a_list_or_make_it() {
         let path = [Step::Member("spec"), Step::Member("volumes")];
-        for (exists, pod, want) in [(true, json!({"spec": {"volumes": [0]}}), json!([0, 1, 2])), (false, json!({"spec": {}}), json!([1, 2]))] {
+        for (exists, pod, want) in
+            [(true, json!({"spec": {"volumes": [0]}}), json!([0, 1, 2])), (false, json!({"spec": {}}), json!([1, 2]))]
+        {
             let mut edits = Edits::default();
             edits.append(&path, exists, ["1", "2"].into_iter());
             assert_eq!(applied(&edits, &pod)["spec"]["volumes"], want);

@@ -205,10 +205,16 @@ mod tests {
     fn what_is_wrong_with_a_review_is_named() {
         let of = |change: fn(&mut Value)| read(&body(change)).unwrap_err().to_string();
         assert_eq!(of(|r| r["kind"] = json!("Pod")), "kind: expected `AdmissionReview`, found `Pod`");
-        assert_eq!(of(|r| r["apiVersion"] = json!("admission.k8s.io/v2")), "apiVersion: expected `admission.k8s.io/v1`, found `admission.k8s.io/v2`");
+        assert_eq!(
+            of(|r| r["apiVersion"] = json!("admission.k8s.io/v2")),
+            "apiVersion: expected `admission.k8s.io/v1`, found `admission.k8s.io/v2`"
+        );
         assert_eq!(of(|r| r["request"] = Value::Null), "AdmissionReview: request: missing");
         assert_eq!(of(|r| r["request"]["uid"] = json!("")), "AdmissionReview: request.uid: missing");
-        assert!(of(|r| r["request"]["name"] = json!(7)).starts_with("AdmissionReview: request.name: invalid type: integer `7`, expected a string"));
+        assert!(
+            of(|r| r["request"]["name"] = json!(7))
+                .starts_with("AdmissionReview: request.name: invalid type: integer `7`, expected a string")
+        );
         assert_eq!(of(|r| *r = json!([])), "kind: expected `AdmissionReview`, found ``");
         assert!(read(b"{\"kind\":").unwrap_err().to_string().starts_with("the body is not JSON: EOF"));
         assert!(read(b"\xff").unwrap_err().to_string().starts_with("the body is not JSON: invalid utf-8"));
@@ -217,7 +223,8 @@ mod tests {
 
     #[test]
     fn a_denial_says_code_reason_and_message() {
-        let decision = Decision { outcome: Outcome::Deny(Denial::forbidden("no \"way\"")), warnings: vec!["w".to_owned()], note: String::new() };
+        let decision =
+            Decision { outcome: Outcome::Deny(Denial::forbidden("no \"way\"")), warnings: vec!["w".to_owned()], note: String::new() };
         let response: Value = serde_json::from_slice(&write("u-1", &decision)).unwrap();
         assert_eq!(
             response,

@@ -270,7 +270,8 @@ mod tests {
 
     #[test]
     fn null_counts_as_absent() {
-        let meta = Meta::read(raw(r#"{"metadata":{"name":null,"labels":null,"annotations":null,"ownerReferences":null}}"#)).unwrap().unwrap();
+        let meta =
+            Meta::read(raw(r#"{"metadata":{"name":null,"labels":null,"annotations":null,"ownerReferences":null}}"#)).unwrap().unwrap();
         assert_eq!((meta.name.as_ref(), meta.annotations), ("", None));
         assert!(Meta::read(raw(r#"{"metadata":null,"spec":{}}"#)).unwrap().is_none());
         let spec = Spec::read(raw(r#"{"spec":{"containers":[{"name":"a","env":null}],"volumes":null}}"#)).unwrap();

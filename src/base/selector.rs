@@ -170,7 +170,9 @@ mod tests {
 
     #[test]
     fn all_requirements_are_joined_by_and() {
-        let s = selector(serde_json::json!({"matchLabels": {"a": "1", "b": "2"}, "matchExpressions": [{"key": "c", "operator": "Exists"}]})).unwrap();
+        let s =
+            selector(serde_json::json!({"matchLabels": {"a": "1", "b": "2"}, "matchExpressions": [{"key": "c", "operator": "Exists"}]}))
+                .unwrap();
         assert!(s.matches(&labels(&[("a", "1"), ("b", "2"), ("c", "")])));
         let unmet = labels(&[("a", "1"), ("b", "3"), ("c", "")]);
         assert!(!s.matches(&unmet));

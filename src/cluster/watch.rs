@@ -225,7 +225,9 @@ impl Feed {
 fn is_no_streaming(error: &watcher::Error) -> bool {
     use watcher::Error::{InitialListFailed, WatchError, WatchStartFailed};
     match error {
-        WatchStartFailed(kube::Error::Api(status)) | InitialListFailed(kube::Error::Api(status)) | WatchError(status) => matches!(status.code, 400 | 422),
+        WatchStartFailed(kube::Error::Api(status)) | InitialListFailed(kube::Error::Api(status)) | WatchError(status) => {
+            matches!(status.code, 400 | 422)
+        }
         _ => false,
     }
 }

@@ -102,7 +102,11 @@ pub const TABLE: &[Registration] = &[Registration {
 /// Who would be asked about this request; `None` if the API server would ask nobody.
 pub fn of(request: &Request<'_>) -> Option<Handler> {
     let resource = &request.resource;
-    let name = if request.sub_resource.is_empty() { resource.resource.to_string() } else { format!("{}/{}", resource.resource, request.sub_resource) };
+    let name = if request.sub_resource.is_empty() {
+        resource.resource.to_string()
+    } else {
+        format!("{}/{}", resource.resource, request.sub_resource)
+    };
     let is_for = |hook: &&Registration| {
         hook.group == resource.group
             && hook.versions.contains(&resource.version.as_ref())

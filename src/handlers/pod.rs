@@ -51,7 +51,8 @@ fn decide<R: Reasons>(request: &Request<'_>, snapshot: &Snapshot<'_>, now: Times
     if meta.annotation(MIRROR).is_some() {
         return Verdict::allow();
     }
-    let namespace = [meta.namespace.as_ref(), request.namespace.as_ref(), "default"].into_iter().find(|name| !name.is_empty()).unwrap_or_default();
+    let namespace =
+        [meta.namespace.as_ref(), request.namespace.as_ref(), "default"].into_iter().find(|name| !name.is_empty()).unwrap_or_default();
     let mut edits = Edits::of(place);
     let pod = Pod { meta: &meta, object, namespace };
     Verdict::Decided(match steps(pod, snapshot, now, &mut edits, reasons) {
@@ -61,7 +62,13 @@ fn decide<R: Reasons>(request: &Request<'_>, snapshot: &Snapshot<'_>, now: Times
 }
 
 /// What is to be done about a pod; the edits of the decision are in `edits`.
-fn steps<R: Reasons>(pod: Pod<'_, '_>, snapshot: &Snapshot<'_>, now: Timestamp, edits: &mut Edits, reasons: &mut R) -> Result<Decision, Denial> {
+fn steps<R: Reasons>(
+    pod: Pod<'_, '_>,
+    snapshot: &Snapshot<'_>,
+    now: Timestamp,
+    edits: &mut Edits,
+    reasons: &mut R,
+) -> Result<Decision, Denial> {
     super::readiness_gate::add(pod, snapshot.gates, edits).map_err(|error| Denial::unreadable(error.to_string()))?;
     let selected = selected(pod, snapshot, reasons)?;
     if selected.is_empty() {

@@ -90,7 +90,11 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Document>, DocumentError> {
         }
         if value.get("kind").and_then(Value::as_str) == Some("List") {
             let items = value.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
-            documents.extend(items.into_iter().enumerate().map(|(index, value)| Document { file: file.to_owned(), number: number + index, value }));
+            documents.extend(items.into_iter().enumerate().map(|(index, value)| Document {
+                file: file.to_owned(),
+                number: number + index,
+                value,
+            }));
         } else {
             documents.push(Document { file: file.to_owned(), number, value });
         }

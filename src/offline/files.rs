@@ -71,24 +71,40 @@ impl Folder {
         }
         Ok(state)
     }
+}
 
-    /// Follows the folder until `stop`.
-    pub async fn follow(self, state: Arc<RwLock<State>>, objects: Objects, metrics: Arc<Metrics>, every: Duration, stop: CancellationToken) {
-        let mut seen = stamp(&self.path);
-        while tokio::time::timeout(every, stop.cancelled()).await.is_err() {
-            let now = stamp(&self.path);
+/// Follows a folder.
+pub struct Follow {
+    /// Which one.
+    pub folder: Folder,
+    /// How long between two looks.
+    pub every: Duration,
+    /// The picture to replace.
+    pub state: Arc<RwLock<State>>,
+    /// The objects to replace.
+    pub objects: Objects,
+    /// Where trouble is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Follow {
+    /// Runs until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut seen = stamp(&self.folder.path);
+        while tokio::time::timeout(self.every, stop.cancelled()).await.is_err() {
+            let now = stamp(&self.folder.path);
             if now == seen {
                 continue;
             }
             seen = now;
-            match self.load() {
+            match self.folder.load() {
                 Ok((new, all)) => {
-                    *state.write() = new;
-                    *objects.write() = all;
-                    tracing::info!(folder = %self.path.display(), "the manifests were read again");
+                    *self.state.write() = new;
+                    *self.objects.write() = all;
+                    tracing::info!(folder = %self.folder.path.display(), "the manifests were read again");
                 }
                 Err(error) => {
-                    metrics.manifest_errors.inc();
+                    self.metrics.manifest_errors.inc();
                     tracing::error!(%error, "the changed manifests cannot be used; the last good ones stay");
                 }
             }
@@ -98,7 +114,7 @@ impl Folder {
 
 /// The schema of the hub version, as the API server has it.
 static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
-    let definition = definition(&Conversion::Off).and_then(|definition| serde_json::to_value(definition)).unwrap_or_default();
+    let definition = definition(&Conversion::Off).and_then(serde_json::to_value).unwrap_or_default();
     let versions = definition.pointer("/spec/versions").and_then(Value::as_array);
     let hub = versions.into_iter().flatten().find(|version| version.get("name").and_then(Value::as_str) == Some("v1beta1"));
     hub.and_then(|version| version.pointer("/schema/openAPIV3Schema")).cloned().unwrap_or_default()
@@ -138,7 +154,8 @@ fn sidecar_set(document: &Document) -> Result<SidecarSet, DocumentError> {
     }
     for member in ["spec", "status"] {
         let of = SCHEMA.pointer(&format!("/properties/{member}")).unwrap_or(&Value::Null);
-        schema::check(hub.value.get(member).unwrap_or(&Value::Null), of, member).map_err(|(path, problem)| document.error(path, problem))?;
+        schema::check(hub.value.get(member).unwrap_or(&Value::Null), of, member)
+            .map_err(|(path, problem)| document.error(path, problem))?;
     }
     if hub.value.pointer("/metadata/name").and_then(Value::as_str).is_none_or(str::is_empty) {
         return Err(document.error("metadata.name", "missing"));

@@ -60,18 +60,22 @@ const TEMPLATES: &[(&str, &str, &str)] = &[
 pub fn inject(document: &Document, state: &State, now: Timestamp) -> Result<Injected, DocumentError> {
     let text = |pointer: &str| document.value.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let (version, kind) = (text("/apiVersion"), text("/kind"));
-    let unchanged = || Injected { before: document.value.clone(), after: document.value.clone(), warnings: Vec::new(), reasons: Vec::new() };
+    let unchanged =
+        || Injected { before: document.value.clone(), after: document.value.clone(), warnings: Vec::new(), reasons: Vec::new() };
     if version.is_empty() || kind.is_empty() {
         return Err(document.error(if kind.is_empty() { "kind" } else { "apiVersion" }, "missing"));
     }
-    let Some((_, _, place)) = TEMPLATES.iter().find(|(group, known, _)| *known == kind && version.starts_with(group)) else { return Ok(unchanged()) };
+    let Some((_, _, place)) = TEMPLATES.iter().find(|(group, known, _)| *known == kind && version.starts_with(group)) else {
+        return Ok(unchanged());
+    };
     let field = place.trim_start_matches('/').replace('/', ".");
     let Some(template) = document.value.pointer(place).filter(|template| template.is_object()) else {
         return Err(document.error(field, "expected a pod template"));
     };
     let namespace = Some(text("/metadata/namespace")).filter(|name| !name.is_empty()).unwrap_or("default");
     let pod = as_pod(template, place.is_empty(), version, kind, text("/metadata/name"));
-    let (mut after, warnings, reasons) = admit(&pod, namespace, state, now).map_err(|message| document.error(Some(field).filter(|f| !f.is_empty()).unwrap_or_else(|| ".".to_owned()), message))?;
+    let (mut after, warnings, reasons) = admit(&pod, namespace, state, now)
+        .map_err(|message| document.error(Some(field).filter(|f| !f.is_empty()).unwrap_or_else(|| ".".to_owned()), message))?;
     let mut whole = document.value.clone();
     if !place.is_empty() {
         as_template(&mut after, template);

@@ -5,10 +5,7 @@ use serde_json::Value;
 
 use super::documents::{Document, DocumentError};
 use crate::{
-    admission::{
-        review,
-        verdict::Verdict,
-    },
+    admission::{review, verdict::Verdict},
     handlers,
     state::State,
 };

@@ -34,7 +34,8 @@ fn members_of(members: &Map<String, Value>, schema: &Value, path: &str) -> Resul
     let at = |member: &str| if path.is_empty() { member.to_owned() } else { format!("{path}.{member}") };
     let properties = schema.get("properties").and_then(Value::as_object);
     let others = schema.get("additionalProperties").filter(|others| others.is_object());
-    let is_open = schema.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true)) || (properties.is_none() && others.is_none());
+    let is_open =
+        schema.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true)) || (properties.is_none() && others.is_none());
     for name in schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
         if members.get(name).is_none_or(Value::is_null) {
             return Err((at(name), "missing".to_owned()));
@@ -85,8 +86,16 @@ mod tests {
             "open": {"type": "object", "x-kubernetes-preserve-unknown-fields": true, "properties": {"port": {"type": "integer"}}},
             "list": {"type": "array", "items": {"type": "object", "properties": {"a": {"type": "boolean"}}}}}});
         let of = |value: Value| check(&value, &schema, "spec").map_err(|(path, problem)| format!("{path}: {problem}"));
-        assert_eq!(of(json!({"name": "a", "mode": "sum", "n": "5%", "labels": {"x": "y"}, "open": {"what": 1}, "list": [{"a": true}], "n2": null})), Err("spec.n2: there is no such field".to_owned()));
-        assert_eq!(of(json!({"name": "a", "mode": "sum", "n": 5, "labels": {"x": "y"}, "open": {"what": 1, "port": 1}, "list": [{"a": null}]})), Ok(()));
+        assert_eq!(
+            of(
+                json!({"name": "a", "mode": "sum", "n": "5%", "labels": {"x": "y"}, "open": {"what": 1}, "list": [{"a": true}], "n2": null})
+            ),
+            Err("spec.n2: there is no such field".to_owned())
+        );
+        assert_eq!(
+            of(json!({"name": "a", "mode": "sum", "n": 5, "labels": {"x": "y"}, "open": {"what": 1, "port": 1}, "list": [{"a": null}]})),
+            Ok(())
+        );
         for (value, error) in [
             (json!({}), "spec.name: missing"),
             (json!([]), "spec: expected object, found a list"),

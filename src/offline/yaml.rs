@@ -55,7 +55,8 @@ fn written<'t>(place: &Location, text: &'t str) -> Option<&'t str> {
 /// Digits, an `e`, perhaps a sign, digits.
 fn is_exponent(text: &str) -> bool {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    text.split_once(['e', 'E']).is_some_and(|(number, exponent)| digits(number.trim_start_matches(['+', '-'])) && digits(exponent.trim_start_matches(['+', '-'])))
+    text.split_once(['e', 'E'])
+        .is_some_and(|(number, exponent)| digits(number.trim_start_matches(['+', '-'])) && digits(exponent.trim_start_matches(['+', '-'])))
 }
 
 impl<'de> Deserialize<'de> for Node {
@@ -120,7 +121,8 @@ mod tests {
 
     #[test]
     fn values_are_what_kubectl_makes_of_them() {
-        let text = "a: 1\nb: 0644\nc: on\nd: '1'\ne: 1.5\nf: 1e3\ng: [2E-2, \"1e3\", ~]\nh: {x: &n 5, y: *n}\ni: |\n  k: 1e3\nj: [y, yes]\n";
+        let text =
+            "a: 1\nb: 0644\nc: on\nd: '1'\ne: 1.5\nf: 1e3\ng: [2E-2, \"1e3\", ~]\nh: {x: &n 5, y: *n}\ni: |\n  k: 1e3\nj: [y, yes]\n";
         let want = json!({"a": 1, "b": 420, "c": true, "d": "1", "e": 1.5, "f": "1e3", "g": ["2E-2", "1e3", null], "h": {"x": 5, "y": 5}, "i": "k: 1e3\n", "j": ["y", true]});
         assert_eq!(read(text).unwrap(), [want]);
     }

@@ -55,7 +55,8 @@ impl Readiness {
             return Err("stopping".to_owned());
         }
         let conditions = self.0.conditions.lock();
-        let unmet: Vec<_> = conditions.iter().filter_map(|(name, holds)| holds.as_ref().err().map(|why| format!("{name}: {why}"))).collect();
+        let unmet: Vec<_> =
+            conditions.iter().filter_map(|(name, holds)| holds.as_ref().err().map(|why| format!("{name}: {why}"))).collect();
         if unmet.is_empty() { Ok(()) } else { Err(unmet.join("\n")) }
     }
 }

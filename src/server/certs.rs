@@ -3,11 +3,7 @@
 //! Files are compared by their bytes, not watched: a mounted Secret changes by swapping a symbolic link, which file
 //! watches miss. A pair that does not load leaves the old one in place.
 
-use std::{
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use rustls::{

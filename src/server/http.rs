@@ -38,7 +38,12 @@ pub struct Hook {
 }
 
 /// A router with a route for each `(path, handler)`.
-pub fn router(hooks: impl IntoIterator<Item = (&'static str, Handler)>, state: &Arc<RwLock<State>>, metrics: &Metrics, limits: &Limits) -> Router {
+pub fn router(
+    hooks: impl IntoIterator<Item = (&'static str, Handler)>,
+    state: &Arc<RwLock<State>>,
+    metrics: &Metrics,
+    limits: &Limits,
+) -> Router {
     let mut router = Router::new();
     for (path, handler) in hooks {
         let hook = Hook { path, handler, state: Arc::clone(state), metrics: metrics.hook(path), limits: limits.clone() };

@@ -35,7 +35,7 @@ impl Default for Limits {
             handshake: Duration::from_secs(5),
             headers: Duration::from_secs(10),
             body_time: Duration::from_secs(15),
-            idle: Duration::from_secs(300),
+            idle: Duration::from_mins(5),
             handshakes: 256,
             drain: Duration::from_secs(20),
         }

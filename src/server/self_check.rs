@@ -21,15 +21,31 @@ use super::{admin::Readiness, certs::Serving};
 /// Name under which readiness speaks of this.
 pub const CONDITION: &str = "webhook";
 
-/// Asks until the answer is right, then reports that the webhook answers.
-pub async fn run(address: SocketAddr, path: &'static str, serving: Arc<Serving>, provider: Arc<CryptoProvider>, readiness: Readiness, stop: CancellationToken) {
-    loop {
-        let asked = timeout(Duration::from_secs(5), ask(address, path, &serving, &provider)).await;
-        let result = asked.unwrap_or_else(|_| Err("no answer within 5 s".to_owned()));
-        let done = result.is_ok();
-        readiness.report(CONDITION, result.map_err(|why| format!("{path} at {address}: {why}")));
-        if done || timeout(Duration::from_millis(500), stop.cancelled()).await.is_ok() {
-            return;
+/// A question to our own port.
+pub struct SelfCheck {
+    /// Where the server listens.
+    pub address: SocketAddr,
+    /// Which hook is asked.
+    pub path: &'static str,
+    /// The certificate that has to be served.
+    pub serving: Arc<Serving>,
+    /// The cryptography to speak to it with.
+    pub provider: Arc<CryptoProvider>,
+    /// Who is told.
+    pub readiness: Readiness,
+}
+
+impl SelfCheck {
+    /// Asks until the answer is right, then reports that the webhook answers.
+    pub async fn run(self, stop: CancellationToken) {
+        loop {
+            let asked = timeout(Duration::from_secs(5), ask(self.address, self.path, &self.serving, &self.provider)).await;
+            let result = asked.unwrap_or_else(|_| Err("no answer within 5 s".to_owned()));
+            let done = result.is_ok();
+            self.readiness.report(CONDITION, result.map_err(|why| format!("{} at {}: {why}", self.path, self.address)));
+            if done || timeout(Duration::from_millis(500), stop.cancelled()).await.is_ok() {
+                return;
+            }
         }
     }
 }
@@ -44,7 +60,10 @@ async fn ask(address: SocketAddr, path: &str, serving: &Serving, provider: &Arc<
     let name = ServerName::try_from("localhost").map_err(|e| say(&e))?;
     let mut stream = TlsConnector::from(Arc::new(config)).connect(name, socket).await.map_err(|e| say(&e))?;
     let body = r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"self-check","operation":"CONNECT"}}"#;
-    let request = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
     stream.write_all(request.as_bytes()).await.map_err(|e| say(&e))?;
     let mut answer = Vec::new();
     // The end may come without a closing alert; the text tells.
@@ -74,15 +93,36 @@ struct OnlyThis {
 }
 
 impl ServerCertVerifier for OnlyThis {
-    fn verify_server_cert(&self, found: &CertificateDer<'_>, _: &[CertificateDer<'_>], _: &ServerName<'_>, _: &[u8], _: UnixTime) -> Result<ServerCertVerified, rustls::Error> {
-        if *found == self.leaf { Ok(ServerCertVerified::assertion()) } else { Err(rustls::Error::General("another certificate is served".to_owned())) }
+    fn verify_server_cert(
+        &self,
+        found: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if *found == self.leaf {
+            Ok(ServerCertVerified::assertion())
+        } else {
+            Err(rustls::Error::General("another certificate is served".to_owned()))
+        }
     }
 
-    fn verify_tls12_signature(&self, message: &[u8], cert: &CertificateDer<'_>, dss: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, rustls::Error> {
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
         rustls::crypto::verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
     }
 
-    fn verify_tls13_signature(&self, message: &[u8], cert: &CertificateDer<'_>, dss: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, rustls::Error> {
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
         rustls::crypto::verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
     }
 

@@ -15,29 +15,6 @@ use serde_json::{Map, Value};
 use super::schema;
 use crate::base::decode::or_default;
 
-/// Annotation of a set and of its revisions, and of injected pods: the hash of the sidecars.
-pub const HASH: &str = "kruise.io/sidecarset-hash";
-/// The same, computed with every image blanked.
-pub const HASH_WITHOUT_IMAGE: &str = "kruise.io/sidecarset-hash-without-image";
-/// Annotation of injected pods: names of the injected sets, sorted, joined by commas.
-pub const INJECTED_LIST: &str = "kruise.io/sidecarset-injected-list";
-/// Annotation of pods with hot-upgrade sidecars: JSON object from sidecar name to the name of its live twin.
-pub const WORKING_HOT_UPGRADE: &str = "kruise.io/sidecarset-working-hotupgrade-container";
-/// Prefix of the pod annotation that holds the version of a hot-upgrade container.
-pub const VERSION_PREFIX: &str = "version.sidecarset.kruise.io/";
-/// Prefix of the pod annotation that holds the version of the other twin.
-pub const VERSION_ALT_PREFIX: &str = "versionalt.sidecarset.kruise.io/";
-/// Annotation of a set: exactly `true` makes it a canary of the set that [`CANARY_BASE`] names.
-pub const CANARY: &str = "apps.kruise.io/sidecarset-canary";
-/// Annotation of a canary: the name of its base set.
-pub const CANARY_BASE: &str = "apps.kruise.io/sidecarset-base";
-/// Label of `v1alpha1` sets and of revisions: the custom version.
-pub const CUSTOM_VERSION: &str = "apps.kruise.io/sidecarset-custom-version";
-/// Label of revisions: the set they belong to.
-pub const SET_NAME: &str = "kruise.io/sidecarset-name";
-/// Variable that marks every injected container.
-pub const IS_INJECTED: &str = "IS_INJECTED";
-
 /// Which pods get which sidecars, and how changed sidecars are rolled out.
 #[expect(clippy::duplicated_attributes, reason = "columns that share a type")]
 #[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]

@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::{
-    api::{HASH, HASH_WITHOUT_IMAGE, PodMetadataPatch, SidecarContainer, SidecarSet, TransferEnv, Volume},
+    api::{PodMetadataPatch, SidecarContainer, SidecarSet, TransferEnv, Volume},
+    keys::{HASH, HASH_WITHOUT_IMAGE},
     resources::ResourcesRule,
 };
 use crate::{
@@ -159,7 +160,10 @@ impl Sidecar {
             mounts,
             devices,
             resources: container.get("resources").filter(|value| !value.is_null()).map(Value::to_string),
-            volumes: used.filter_map(volume).map(|v| Keyed { key: v.name().to_owned(), json: Value::Object(v.0.clone()).to_string() }).collect(),
+            volumes: used
+                .filter_map(volume)
+                .map(|v| Keyed { key: v.name().to_owned(), json: Value::Object(v.0.clone()).to_string() })
+                .collect(),
         }
     }
 
@@ -230,7 +234,12 @@ mod tests {
     use super::*;
 
     fn content(spec: &serde_json::Value) -> Content {
-        Content::of(&serde_json::from_value(serde_json::json!({"apiVersion": "apps.kruise.io/v1beta1", "kind": "SidecarSet", "metadata": {"name": "s"}, "spec": spec})).unwrap())
+        Content::of(
+            &serde_json::from_value(
+                serde_json::json!({"apiVersion": "apps.kruise.io/v1beta1", "kind": "SidecarSet", "metadata": {"name": "s"}, "spec": spec}),
+            )
+            .unwrap(),
+        )
     }
 
     #[test]
@@ -245,7 +254,9 @@ mod tests {
 
     #[test]
     fn members_that_nobody_knows_are_kept_and_those_of_the_set_are_not() {
-        let content = content(&serde_json::json!({"containers": [{"name": "log", "image": "log:1", "future": {"deep": [1]}, "podInjectPolicy": "BeforeAppContainer", "tty": null}]}));
+        let content = content(
+            &serde_json::json!({"containers": [{"name": "log", "image": "log:1", "future": {"deep": [1]}, "podInjectPolicy": "BeforeAppContainer", "tty": null}]}),
+        );
         assert_eq!(content.containers[0].members, r#","future":{"deep":[1]}"#);
         assert_eq!(content.containers[0].side, Side::Before);
     }
@@ -264,7 +275,15 @@ mod tests {
     fn a_source_is_a_label_or_an_annotation_by_subscript() {
         assert_eq!(Source::of_field("metadata.labels['app/main']"), Some(Source::Label("app/main".to_owned())));
         assert_eq!(Source::of_field("metadata.annotations['Example.com/main']"), Some(Source::Annotation("Example.com/main".to_owned())));
-        for bad in ["metadata.name", "metadata.labels", "metadata.labels['']", "metadata.labels['a b']", "['x']", "spec['x']", "metadata.labels['x'"] {
+        for bad in [
+            "metadata.name",
+            "metadata.labels",
+            "metadata.labels['']",
+            "metadata.labels['a b']",
+            "['x']",
+            "spec['x']",
+            "metadata.labels['x'",
+        ] {
             assert_eq!(Source::of_field(bad), None, "{bad}");
         }
     }

@@ -8,8 +8,8 @@ use k8s_openapi::apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr
 use serde_json::{Map, Value};
 
 use super::{
-    api::{self, SidecarContainer, SidecarSet, SidecarSetSpec, SidecarSetStatus, UpdateStrategy},
-    hash,
+    api::{SidecarContainer, SidecarSet, SidecarSetSpec, SidecarSetStatus, UpdateStrategy},
+    hash, keys,
     shape::{self, WrongType},
     v1alpha1,
 };
@@ -118,8 +118,8 @@ pub fn apply(set: &mut SidecarSet) {
     drop_empty(&mut spec.custom_version);
     tidy_status(set.status.get_or_insert_default());
     let annotations = set.metadata.annotations.get_or_insert_default();
-    annotations.insert(api::HASH.to_owned(), hash::hash(spec));
-    annotations.insert(api::HASH_WITHOUT_IMAGE.to_owned(), hash::hash_without_image(spec));
+    annotations.insert(keys::HASH.to_owned(), hash::hash(spec));
+    annotations.insert(keys::HASH_WITHOUT_IMAGE.to_owned(), hash::hash_without_image(spec));
     // Only now: the hash tells an empty list from an absent one.
     for containers in [&mut spec.init_containers, &mut spec.containers] {
         containers.take_if(|containers| containers.is_empty());

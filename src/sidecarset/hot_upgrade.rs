@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    api::{VERSION_ALT_PREFIX, VERSION_PREFIX, WORKING_HOT_UPGRADE},
     inject::annotate as set,
+    keys::{VERSION_ALT_PREFIX, VERSION_PREFIX, WORKING_HOT_UPGRADE},
 };
 use crate::{admission::edits::Edits, base::go_json, base::pod::Meta};
 

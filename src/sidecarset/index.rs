@@ -12,9 +12,10 @@ use std::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::{
-    api::{CANARY, CANARY_BASE, SidecarSet},
+    api::SidecarSet,
     content::Content,
     default,
+    keys::{CANARY, CANARY_BASE},
     revision::{Revisions, restore},
     select::{Choice, PinError},
 };
@@ -67,14 +68,13 @@ impl Entry {
     /// Compiles a set. One that has not been through the defaulting webhook (it carries no hash) is given its defaults.
     pub fn compile(mut set: SidecarSet, revisions: &Revisions) -> Result<Self, SetError> {
         let annotation = |set: &SidecarSet, key: &str| set.metadata.annotations.as_ref().and_then(|all| all.get(key)).cloned();
-        if annotation(&set, super::api::HASH).is_none() {
+        if annotation(&set, super::keys::HASH).is_none() {
             default::apply_schema(&mut set.spec);
             default::apply(&mut set);
         }
         let name = set.metadata.name.clone().unwrap_or_default();
-        let compile = |field, selector: &LabelSelector| {
-            Selector::compile(selector).map_err(|source| SetError { set: name.clone(), field, source })
-        };
+        let compile =
+            |field, selector: &LabelSelector| Selector::compile(selector).map_err(|source| SetError { set: name.clone(), field, source });
         let selector = set.spec.selector.as_ref().map(|s| compile("spec.selector", s)).transpose()?;
         let namespaces = set.spec.namespace_selector.as_ref().map(|s| compile("spec.namespaceSelector", s)).transpose()?;
         let is_canary = annotation(&set, CANARY).as_deref() == Some("true");
@@ -100,7 +100,8 @@ impl Entry {
     fn pin(&mut self, revisions: &Revisions) {
         self.pinned = self.object.as_deref().map(|set| {
             let revision = self.choice.named(&self.name, revisions)?;
-            let restored = restore(set, revision).map_err(|error| PinError::Broken { set: self.name.clone(), problem: error.to_string() })?;
+            let restored =
+                restore(set, revision).map_err(|error| PinError::Broken { set: self.name.clone(), problem: error.to_string() })?;
             Ok(Content::of(&restored))
         });
     }

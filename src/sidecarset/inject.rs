@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use serde_json::value::RawValue;
 
 use super::{
-    api::{HASH, HASH_WITHOUT_IMAGE, INJECTED_LIST, IS_INJECTED},
     content::{Keyed, Sidecar, Source},
     hot_upgrade::{self, Twin},
+    keys::{HASH, HASH_WITHOUT_IMAGE, INJECTED_LIST, IS_INJECTED},
     metadata::{self, MetadataError},
     notes::{self, Injected, NoteError, Notes, Which},
     place::{Added, Placement},
@@ -73,7 +73,13 @@ pub struct Injection {
 }
 
 /// Injects `selected` into `pod`, as `edits`.
-pub fn inject(pod: Pod<'_, '_>, selected: &[Selected<'_>], gates: &Gates, now: Timestamp, edits: &mut Edits) -> Result<Injection, InjectError> {
+pub fn inject(
+    pod: Pod<'_, '_>,
+    selected: &[Selected<'_>],
+    gates: &Gates,
+    now: Timestamp,
+    edits: &mut Edits,
+) -> Result<Injection, InjectError> {
     patch_annotations(pod.meta, selected, edits)?;
     let spec = Spec::read(pod.object)?;
     let mut build = Build::new(pod.meta, &spec, selected)?;
@@ -289,13 +295,25 @@ fn write_secrets(own: Option<&[&RawValue]>, selected: &[Selected<'_>], edits: &m
     let name = |raw: &RawValue| serde_json::from_str::<Named<'_>>(raw.get()).map(|named| named.name.into_owned()).unwrap_or_default();
     let of_sets = selected.iter().flat_map(|one| &one.content.secrets).map(|secret| (secret.key.clone(), secret.json.as_str()));
     let mut taken = BTreeSet::new();
-    let all: Vec<&str> = own.iter().map(|raw| (name(raw), raw.get())).chain(of_sets).filter(|(name, _)| taken.insert(name.clone())).map(|(_, json)| json).collect();
+    let all: Vec<&str> = own
+        .iter()
+        .map(|raw| (name(raw), raw.get()))
+        .chain(of_sets)
+        .filter(|(name, _)| taken.insert(name.clone()))
+        .map(|(_, json)| json)
+        .collect();
     if !all.iter().copied().eq(own.iter().map(|raw| raw.get())) {
         edits.add(&[Step::Member("spec"), Step::Member("imagePullSecrets")], &list(all.into_iter()));
     }
 }
 
-fn write_notes(pod: Pod<'_, '_>, selected: &[Selected<'_>], injected: &[Injected<'_>], now: Timestamp, edits: &mut Edits) -> Result<(), InjectError> {
+fn write_notes(
+    pod: Pod<'_, '_>,
+    selected: &[Selected<'_>],
+    injected: &[Injected<'_>],
+    now: Timestamp,
+    edits: &mut Edits,
+) -> Result<(), InjectError> {
     for (which, key) in [(Which::Hash, HASH), (Which::WithoutImage, HASH_WITHOUT_IMAGE)] {
         let earlier = annotation(pod.meta, edits, key);
         let unreadable = |problem| NoteError {

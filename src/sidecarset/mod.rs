@@ -11,6 +11,7 @@ pub mod hash;
 pub mod hot_upgrade;
 pub mod index;
 pub mod inject;
+pub mod keys;
 pub mod metadata;
 pub mod notes;
 pub mod place;

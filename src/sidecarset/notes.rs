@@ -101,7 +101,10 @@ impl<'a> Notes<'a> {
         };
         let is_same = |note: &Note<'_>| {
             let list = note.sidecar_list.as_deref().unwrap_or_default();
-            note.hash == *hash && note.controller_revision == revision && note.sidecar_set_name == set && list.iter().map(String::as_str).eq(sidecars.iter().copied())
+            note.hash == *hash
+                && note.controller_revision == revision
+                && note.sidecar_set_name == set
+                && list.iter().map(String::as_str).eq(sidecars.iter().copied())
         };
         let earlier = self.earlier.remove(set).filter(is_same).and_then(|note| note.update_timestamp);
         let list = Some(sidecars.iter().copied());
@@ -218,7 +221,10 @@ mod tests {
     #[test]
     fn notes_are_sorted_and_whole_seconds() {
         let content = content();
-        let mut notes = Notes::read(Some(r#"{"z":{"updateTimestamp":"2025-01-01T02:00:00+02:00","hash":"a<b","sidecarSetName":"z","sidecarList":null,"extra":1}}"#)).unwrap();
+        let mut notes = Notes::read(Some(
+            r#"{"z":{"updateTimestamp":"2025-01-01T02:00:00+02:00","hash":"a<b","sidecarSetName":"z","sidecarList":null,"extra":1}}"#,
+        ))
+        .unwrap();
         notes.write(Which::Hash, &Injected { set: "log", content: &content, sidecars: BTreeSet::from(["b", "a"]) }, NOW);
         assert_eq!(
             notes.to_text(),
@@ -242,7 +248,10 @@ mod tests {
 
     #[test]
     fn the_old_form_is_read_and_null_is_empty() {
-        assert_eq!(Notes::read(Some(r#"{"log":"x"}"#)).unwrap().to_text(), r#"{"log":{"updateTimestamp":null,"hash":"x","sidecarSetName":"log","sidecarList":null}}"#);
+        assert_eq!(
+            Notes::read(Some(r#"{"log":"x"}"#)).unwrap().to_text(),
+            r#"{"log":{"updateTimestamp":null,"hash":"x","sidecarSetName":"log","sidecarList":null}}"#
+        );
         assert_eq!(Notes::read(Some("null")).unwrap().to_text(), "{}");
         assert!(Notes::read(Some("[1]")).is_err());
         assert!(Notes::read(Some("{\"a\":7}")).is_err());

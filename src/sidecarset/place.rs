@@ -63,7 +63,8 @@ impl<'b> Placement<'b> {
     pub fn has_room(&mut self, set: &'b str, name: &str, is_init: bool) -> bool {
         let origins = self.regular.origin.iter().chain(&self.init.origin);
         if let Some(by) = origins.into_iter().find(|(taken, _)| taken == name).map(|(_, by)| *by) {
-            self.warnings.push(format!("SidecarSet {set}: container {name} is not injected: SidecarSet {by} has brought one of that name before"));
+            self.warnings
+                .push(format!("SidecarSet {set}: container {name} is not injected: SidecarSet {by} has brought one of that name before"));
             return false;
         }
         let [own, other] = if is_init { [&self.init, &self.regular] } else { [&self.regular, &self.init] };

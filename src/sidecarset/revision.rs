@@ -5,10 +5,7 @@ mod store;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{
-    api::{self, SidecarSet},
-    hash,
-};
+use super::{api::SidecarSet, hash, keys};
 use crate::base::strategic_merge::{self, KeyedList, MergeError, PLAIN, Shape};
 
 pub use store::Revisions;
@@ -88,10 +85,10 @@ impl Revision {
         Ok(Self {
             namespace: text("/metadata/namespace".to_owned()),
             // An empty label is a value, too: sets may ask for it.
-            set_name: label(object, api::SET_NAME),
-            custom_version: label(object, api::CUSTOM_VERSION),
-            hash: marked("annotations", api::HASH),
-            hash_without_image: marked("annotations", api::HASH_WITHOUT_IMAGE),
+            set_name: label(object, keys::SET_NAME),
+            custom_version: label(object, keys::CUSTOM_VERSION),
+            hash: marked("annotations", keys::HASH),
+            hash_without_image: marked("annotations", keys::HASH_WITHOUT_IMAGE),
             number,
             created,
             data: object.get("data").cloned().unwrap_or_default(),
@@ -114,8 +111,8 @@ pub fn restore(current: &SidecarSet, revision: &Revision) -> Result<SidecarSet, 
     let sidecars = revision.hash.clone().unwrap_or_else(|| hash::hash(&restored.spec));
     let without_image = revision.hash_without_image.clone().unwrap_or_else(|| hash::hash_without_image(&restored.spec));
     let annotations = restored.metadata.annotations.get_or_insert_default();
-    annotations.insert(api::HASH.to_owned(), sidecars);
-    annotations.insert(api::HASH_WITHOUT_IMAGE.to_owned(), without_image);
+    annotations.insert(keys::HASH.to_owned(), sidecars);
+    annotations.insert(keys::HASH_WITHOUT_IMAGE.to_owned(), without_image);
     restored.status.get_or_insert_default().latest_revision = Some(revision.name.clone());
     Ok(restored)
 }

@@ -233,7 +233,7 @@ fn content<'s>(set: &'s Entry, pod: &Meta<'_>, tally: &impl Tally, reasons: &mut
 
 /// A pod that comes through admission a second time keeps what it was given: whether that was the recorded content.
 fn given_before(set: &Entry, recorded: &Content, pod: &Meta<'_>) -> Option<bool> {
-    let noted = super::notes::revision_of(pod.annotation(super::api::HASH)?, &set.name)?;
+    let noted = super::notes::revision_of(pod.annotation(super::keys::HASH)?, &set.name)?;
     if Some(&noted) == recorded.revision.as_ref() {
         Some(true)
     } else if Some(&noted) == set.content.revision.as_ref() {

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    api::IS_INJECTED,
     content::{Keyed, Sidecar, Source},
+    keys::IS_INJECTED,
     resources::TargetResources,
 };
 use crate::base::{
@@ -140,7 +140,8 @@ impl<'a> App<'a> {
 fn items<'a>(list: Option<&'a RawValue>) -> Result<Vec<(Item<'a>, &'a str)>, DecodeError> {
     let Some(list) = list else { return Ok(Vec::new()) };
     let raw: Vec<&'a RawValue> = serde_json::from_str(list.get()).map_err(|_| DecodeError::of::<Vec<Item<'a>>>(list))?;
-    let item = |raw: &'a RawValue| serde_json::from_str(raw.get()).map(|item| (item, raw.get())).map_err(|_| DecodeError::of::<Item<'a>>(raw));
+    let item =
+        |raw: &'a RawValue| serde_json::from_str(raw.get()).map(|item| (item, raw.get())).map_err(|_| DecodeError::of::<Item<'a>>(raw));
     raw.into_iter().map(item).collect()
 }
 

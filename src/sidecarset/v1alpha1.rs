@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::api::CUSTOM_VERSION;
+use super::keys::CUSTOM_VERSION;
 
 /// `apiVersion` of the older version.
 pub const V1ALPHA1: &str = "apps.kruise.io/v1alpha1";

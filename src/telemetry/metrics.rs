@@ -88,7 +88,11 @@ impl Metrics {
         registry.register("reviews", "Admission reviews answered, by hook and verdict", metrics.reviews.clone());
         registry.register("review_seconds", "Time from a review's body to its answer", metrics.seconds.clone());
         registry.register("panics", "Handlers that panicked, by hook", metrics.panics.clone());
-        registry.register("certificate_expiry_seconds", "When the serving certificate ends, in seconds since 1970", metrics.certificate_expiry.clone());
+        registry.register(
+            "certificate_expiry_seconds",
+            "When the serving certificate ends, in seconds since 1970",
+            metrics.certificate_expiry.clone(),
+        );
         registry.register("certificate_errors", "Certificate files that could not be loaded", metrics.certificate_errors.clone());
         registry.register("manifest_errors", "Changed manifest files that could not be read", metrics.manifest_errors.clone());
         registry.register("unusable_objects", "Stored objects that cannot be used", metrics.unusable.clone());
@@ -110,7 +114,7 @@ impl Metrics {
         }
     }
 
-    /// In the OpenMetrics text format.
+    /// In the text format of `OpenMetrics`.
     pub fn to_text(&self) -> String {
         let mut text = String::new();
         if encode(&mut text, &self.registry.read()).is_err() {

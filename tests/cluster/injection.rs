@@ -123,7 +123,8 @@ pub(crate) async fn a_native_sidecar_lands_in_init_containers(cluster: Arc<Clust
     let init = spec.init_containers.as_deref().unwrap_or_default();
     ensure!(names(init) == ["mesh"] && init[0].restart_policy.as_deref() == Some("Always"), "{init:?}");
     ensure!(names(&spec.containers) == ["main"]);
-    let started = pods[0].status.iter().flat_map(|status| status.init_container_statuses.iter().flatten()).all(|status| status.started == Some(true));
+    let started =
+        pods[0].status.iter().flat_map(|status| status.init_container_statuses.iter().flatten()).all(|status| status.started == Some(true));
     ensure!(started, "the native sidecar does not run");
     Ok(())
 }
@@ -150,7 +151,8 @@ pub(crate) async fn a_dry_run_shows_the_pod_that_would_be_made(cluster: Arc<Clus
     // The token volume has a random name.
     let comparable = |pod: &Pod| -> Result<Value> {
         let text = serde_json::to_string(&json!([spec(pod)?.containers, spec(pod)?.volumes, pod.metadata.annotations]))?;
-        let token = spec(pod)?.volumes.iter().flatten().find(|volume| volume.name.starts_with("kube-api-access-")).context("no token volume")?;
+        let token =
+            spec(pod)?.volumes.iter().flatten().find(|volume| volume.name.starts_with("kube-api-access-")).context("no token volume")?;
         let mut value: Value = serde_json::from_str(&text.replace(&token.name, "token"))?;
         for key in ["kruise.io/sidecarset-hash", "kruise.io/sidecarset-hash-without-image"] {
             ensure!(value[2][key].is_string(), "{key} is missing");

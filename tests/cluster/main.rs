@@ -8,6 +8,7 @@
 mod applying;
 mod binaries;
 mod control_plane;
+#[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod injection;
 mod keys;
 mod leftovers;

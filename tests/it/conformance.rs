@@ -40,7 +40,12 @@ fn cases(folder: &str) -> Vec<(String, Value, State)> {
     files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
     files.sort();
     assert!(files.len() >= 138, "cases are missing");
-    files.iter().map(|file| case(file)).map(|(name, case)| (name, state(&case), case)).map(|(name, state, case)| (name, case, state)).collect()
+    files
+        .iter()
+        .map(|file| case(file))
+        .map(|(name, case)| (name, state(&case), case))
+        .map(|(name, state, case)| (name, case, state))
+        .collect()
 }
 
 fn state(case: &Value) -> State {
@@ -48,7 +53,11 @@ fn state(case: &Value) -> State {
     let list = json!({"apiVersion": "v1", "kind": "List", "items": case["state"]});
     fs::write(folder.path().join("state.json"), list.to_string()).unwrap();
     let gates: Vec<_> = case["gates"].as_object().into_iter().flatten().map(|(name, value)| format!("{name}={value}")).collect();
-    let folder = Folder { path: folder.path().to_owned(), own_namespace: "kruise-system".to_owned(), gates: Gates::parse(&gates.join(",")).unwrap() };
+    let folder = Folder {
+        path: folder.path().to_owned(),
+        own_namespace: "kruise-system".to_owned(),
+        gates: Gates::parse(&gates.join(",")).unwrap(),
+    };
     folder.load().unwrap().0
 }
 
@@ -71,7 +80,8 @@ fn judge(folder: &str, mut door: impl FnMut(State, &[Value]) -> Vec<Value>) -> V
         let mut problems = Vec::new();
         for (index, answer) in answers.iter().enumerate() {
             if let Some(want) = on_purpose.wanted(&name, index, &case["requests"][index]["want"]) {
-                problems.extend(differences(&requests[index], &want, answer).into_iter().map(|problem| format!("request {index}: {problem}")));
+                problems
+                    .extend(differences(&requests[index], &want, answer).into_iter().map(|problem| format!("request {index}: {problem}")));
             }
         }
         if !problems.is_empty() {
@@ -82,7 +92,11 @@ fn judge(folder: &str, mut door: impl FnMut(State, &[Value]) -> Vec<Value>) -> V
 }
 
 fn assert_only_what_is_not_built(bad: &[(String, String)]) {
-    let unexpected: Vec<_> = bad.iter().filter(|(name, _)| !NOT_BUILT_YET.contains(&name.as_str())).map(|(name, problem)| format!("{name}\n{problem}")).collect();
+    let unexpected: Vec<_> = bad
+        .iter()
+        .filter(|(name, _)| !NOT_BUILT_YET.contains(&name.as_str()))
+        .map(|(name, problem)| format!("{name}\n{problem}"))
+        .collect();
     assert!(unexpected.is_empty(), "{}", unexpected.join("\n"));
     let built: Vec<_> = NOT_BUILT_YET.iter().filter(|name| !bad.iter().any(|(bad, _)| bad == *name)).collect();
     assert!(built.is_empty(), "these agree by now: {built:?}");

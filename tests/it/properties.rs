@@ -18,12 +18,15 @@ fn some_of(all: &'static [&'static str]) -> impl Strategy<Value = Vec<&'static s
 }
 
 fn env() -> impl Strategy<Value = Value> {
-    let one = (prop_oneof![Just("A"), Just("B"), Just("POD_NAME"), Just("IS_INJECTED")], prop_oneof![Just("1"), Just("true"), Just("\"<&>\n")]);
-    proptest::collection::vec(one, 0..4).prop_map(|all| all.into_iter().map(|(name, value)| json!({"name": name, "value": value, "futureEnv": 1})).collect())
+    let one =
+        (prop_oneof![Just("A"), Just("B"), Just("POD_NAME"), Just("IS_INJECTED")], prop_oneof![Just("1"), Just("true"), Just("\"<&>\n")]);
+    proptest::collection::vec(one, 0..4)
+        .prop_map(|all| all.into_iter().map(|(name, value)| json!({"name": name, "value": value, "futureEnv": 1})).collect())
 }
 
 fn mounts() -> impl Strategy<Value = Value> {
-    let one = (prop_oneof![Just("data"), Just("spool"), Just("conf")], prop_oneof![Just("/data"), Just("/spool"), Just("/dev/x")], any::<bool>());
+    let one =
+        (prop_oneof![Just("data"), Just("spool"), Just("conf")], prop_oneof![Just("/data"), Just("/spool"), Just("/dev/x")], any::<bool>());
     proptest::collection::vec(one, 0..3).prop_map(|all| {
         let mount = |(name, path, with_expression)| {
             let mut mount = json!({"name": name, "mountPath": path, "futureMount": {}});
@@ -49,9 +52,21 @@ fn application(name: &'static str) -> impl Strategy<Value = Value> {
 }
 
 fn pod() -> impl Strategy<Value = Value> {
-    let containers = (application("web"), application("api"), any::<bool>()).prop_map(|(web, api, both)| if both { json!([web, api]) } else { json!([web]) });
-    let annotations = prop_oneof![Just(None), Just(Some(json!({}))), Just(Some(json!({"cfg": "{\"z\": 1, \"a\": {\"y\": [1]}}", "source": "api"}))), Just(Some(Value::Null))];
-    let init = prop_oneof![Just(None), Just(Some(json!([]))), Just(Some(json!([{"name": "setup", "image": "s:1"}, {"name": "own-native", "image": "n:1", "restartPolicy": "Always", "resources": {"limits": {"cpu": "1"}}}])))];
+    let containers = (application("web"), application("api"), any::<bool>())
+        .prop_map(|(web, api, both)| if both { json!([web, api]) } else { json!([web]) });
+    let annotations = prop_oneof![
+        Just(None),
+        Just(Some(json!({}))),
+        Just(Some(json!({"cfg": "{\"z\": 1, \"a\": {\"y\": [1]}}", "source": "api"}))),
+        Just(Some(Value::Null))
+    ];
+    let init = prop_oneof![
+        Just(None),
+        Just(Some(json!([]))),
+        Just(Some(
+            json!([{"name": "setup", "image": "s:1"}, {"name": "own-native", "image": "n:1", "restartPolicy": "Always", "resources": {"limits": {"cpu": "1"}}}])
+        ))
+    ];
     (containers, annotations, init, some_of(&["data", "spool"]), some_of(&["p", "q"])).prop_map(|(containers, annotations, init, volumes, secrets)| {
         let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web-0", "labels": {"app": "web"}}, "spec": {"containers": containers, "futureSpec": [1]}});
         if let Some(annotations) = annotations {
@@ -71,7 +86,11 @@ fn pod() -> impl Strategy<Value = Value> {
 }
 
 fn sidecar(name: &'static str) -> impl Strategy<Value = Value> {
-    let upgrade = prop_oneof![Just(json!({})), Just(json!({"upgradeType": "HotUpgrade", "hotUpgradeEmptyImage": "empty:1"})), Just(json!({"upgradeType": "HotUpgrade"}))];
+    let upgrade = prop_oneof![
+        Just(json!({})),
+        Just(json!({"upgradeType": "HotUpgrade", "hotUpgradeEmptyImage": "empty:1"})),
+        Just(json!({"upgradeType": "HotUpgrade"}))
+    ];
     let policy = prop_oneof![Just("BeforeAppContainer"), Just("AfterAppContainer"), Just("Odd")];
     let transfer = prop_oneof![
         Just(json!([])),
@@ -79,7 +98,13 @@ fn sidecar(name: &'static str) -> impl Strategy<Value = Value> {
         Just(json!([{"sourceContainerNameFrom": {"fieldRef": {"fieldPath": "metadata.annotations['source']"}}, "envName": "A"}])),
     ];
     let share = prop_oneof![Just("enabled"), Just("disabled")];
-    let resources = any::<bool>().prop_map(|computed| if computed { json!({"targetContainersMode": "sum", "targetContainersNameRegex": ".*", "resourcesExpr": {"requests": {"cpu": "cpu*50%"}}}) } else { Value::Null });
+    let resources = any::<bool>().prop_map(|computed| {
+        if computed {
+            json!({"targetContainersMode": "sum", "targetContainersNameRegex": ".*", "resourcesExpr": {"requests": {"cpu": "cpu*50%"}}})
+        } else {
+            Value::Null
+        }
+    });
     (upgrade, policy, transfer, share, resources, (env(), mounts(), any::<bool>())).prop_map(move |(upgrade, policy, transfer, share, resources, (env, mounts, native))| {
         let mut sidecar = json!({"name": name, "image": format!("{name}:1"), "podInjectPolicy": policy, "upgradeStrategy": upgrade, "shareVolumePolicy": {"type": share},
             "transferEnv": transfer, "env": env, "volumeMounts": mounts, "futureSidecar": {"deep": {"of": name}}});
@@ -94,7 +119,12 @@ fn sidecar(name: &'static str) -> impl Strategy<Value = Value> {
 }
 
 fn set(name: &'static str, sidecars: [&'static str; 2], init: &'static str) -> impl Strategy<Value = Value> {
-    let merge = prop_oneof![Just(json!([])), Just(json!([{"patchPolicy": "MergePatchJson", "annotations": {"cfg": "{\"b\": {\"q\": 1, \"p\": [2]}, \"gone\": null}"}}, {"annotations": {"kept": "x"}}]))];
+    let merge = prop_oneof![
+        Just(json!([])),
+        Just(
+            json!([{"patchPolicy": "MergePatchJson", "annotations": {"cfg": "{\"b\": {\"q\": 1, \"p\": [2]}, \"gone\": null}"}}, {"annotations": {"kept": "x"}}])
+        )
+    ];
     (sidecar(sidecars[0]), sidecar(sidecars[1]), sidecar(init), any::<bool>(), merge).prop_map(move |(first, second, init, has_init, metadata)| {
         json!({"apiVersion": "apps.kruise.io/v1beta1", "kind": "SidecarSet", "metadata": {"name": name}, "spec": {
             "selector": {"matchLabels": {"app": "web"}}, "containers": [first, second], "initContainers": if has_init { json!([init]) } else { json!([]) },

@@ -24,10 +24,12 @@ impl select::Tally for NoTally {
 
 fn selector() -> impl Strategy<Value = Value> {
     let label = (pick(&KEYS[..]), pick(&VALUES[..]));
-    let expression = (pick(&KEYS[..]), pick(&["In", "NotIn", "Exists", "DoesNotExist"][..]), proptest::collection::vec(pick(&VALUES[..]), 1..3)).prop_map(|(key, operator, values)| {
-        let values = if operator.ends_with("In") { values } else { vec![] };
-        json!({"key": key, "operator": operator, "values": values})
-    });
+    let expression =
+        (pick(&KEYS[..]), pick(&["In", "NotIn", "Exists", "DoesNotExist"][..]), proptest::collection::vec(pick(&VALUES[..]), 1..3))
+            .prop_map(|(key, operator, values)| {
+                let values = if operator.ends_with("In") { values } else { vec![] };
+                json!({"key": key, "operator": operator, "values": values})
+            });
     (proptest::collection::vec(label, 0..3), proptest::collection::vec(expression, 0..3)).prop_map(|(labels, expressions)| {
         let labels: BTreeMap<_, _> = labels.into_iter().collect();
         json!({"matchLabels": labels, "matchExpressions": expressions})
@@ -39,7 +41,8 @@ fn namespace_selector() -> impl Strategy<Value = Value> {
     prop_oneof![
         Just(Value::Null),
         by_name.clone().prop_map(|name| json!({"matchLabels": {"kubernetes.io/metadata.name": name, "team": "x"}})),
-        proptest::collection::vec(by_name, 1..3).prop_map(|names| json!({"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": names}]})),
+        proptest::collection::vec(by_name, 1..3)
+            .prop_map(|names| json!({"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": names}]})),
         Just(json!({"matchLabels": {"team": "x"}})),
     ]
 }

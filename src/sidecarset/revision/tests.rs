@@ -65,7 +65,7 @@ fn a_recorded_spec_replaces_the_present_one_and_metadata_stays() {
     assert_eq!(restored.spec, want);
     assert_eq!(restored.status.unwrap().latest_revision.as_deref(), Some("r"));
     let annotations = restored.metadata.annotations.unwrap();
-    assert_eq!((annotations["mine"].as_str(), annotations[api::HASH].as_str()), ("1", hash::hash(&want).as_str()));
+    assert_eq!((annotations["mine"].as_str(), annotations[keys::HASH].as_str()), ("1", hash::hash(&want).as_str()));
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn recorded_pods_show_the_recorded_hashes() {
 fn compare(case: &str, annotations: &Value, sets: &HashMap<String, SidecarSet>, revisions: &Revisions) -> usize {
     let read =
         |key: &str| -> Map<String, Value> { annotations[key].as_str().map(|text| serde_json::from_str(text).unwrap()).unwrap_or_default() };
-    let (with, without) = (read(api::HASH), read(api::HASH_WITHOUT_IMAGE));
+    let (with, without) = (read(keys::HASH), read(keys::HASH_WITHOUT_IMAGE));
     let mut compared = 0;
     for (name, entry) in with {
         let current = &sets[&name];
@@ -136,8 +136,8 @@ fn compare(case: &str, annotations: &Value, sets: &HashMap<String, SidecarSet>, 
         let Some(revision) = found.filter(|revision| entry["controllerRevision"] == revision.name.as_str()) else { continue };
         let restored = restore(current, revision).unwrap();
         let annotations = restored.metadata.annotations.unwrap();
-        assert_eq!(entry["hash"], annotations[api::HASH], "{case}");
-        assert_eq!(without[&name]["hash"], annotations[api::HASH_WITHOUT_IMAGE], "{case}");
+        assert_eq!(entry["hash"], annotations[keys::HASH], "{case}");
+        assert_eq!(without[&name]["hash"], annotations[keys::HASH_WITHOUT_IMAGE], "{case}");
         compared += 1;
     }
     compared

@@ -6,8 +6,17 @@ use outrigger::offline::documents;
 use regex::Regex;
 use serde_json::{Map, Value, json};
 
-const EMPTY_MEANS_ABSENT: [&str; 9] =
-    ["resources", "status", "securityContext", "injectionStrategy", "updateStrategy", "strategy", "annotations", "labels", "upgradeStrategy"];
+const EMPTY_MEANS_ABSENT: [&str; 9] = [
+    "resources",
+    "status",
+    "securityContext",
+    "injectionStrategy",
+    "updateStrategy",
+    "strategy",
+    "annotations",
+    "labels",
+    "upgradeStrategy",
+];
 const TIMES: [&str; 4] = ["updateTimestamp", "creationTimestamp", "lastTransitionTime", "lastUpdateTime"];
 /// Words of Go's own decoders, which need not be copied.
 const DECODER: &str = r"json: cannot|cannot unmarshal|unmarshal|strconv\.|failed to evaluate|invalid character|panic:";
@@ -18,7 +27,7 @@ pub(crate) fn recorded(folder: &str) -> std::path::PathBuf {
 }
 
 /// The value with absent, null and meaningless empties made alike, and times masked.
-pub(crate) fn plain(value: &Value, key: &str) -> Value {
+pub(crate) fn plain(value: &Value) -> Value {
     match value {
         Value::Object(members) => {
             let mut out = Map::new();
@@ -27,15 +36,16 @@ pub(crate) fn plain(value: &Value, key: &str) -> Value {
                     out.insert(name.clone(), json!("<time>"));
                     continue;
                 }
-                let member = plain(&annotation(name, member), name);
+                let member = plain(&annotation(name, member));
                 let is_empty = member.as_object().is_some_and(Map::is_empty) || member.as_array().is_some_and(Vec::is_empty);
-                if !member.is_null() && !(is_empty && EMPTY_MEANS_ABSENT.contains(&name.as_str())) {
+                let is_absent = member.is_null() || (is_empty && EMPTY_MEANS_ABSENT.contains(&name.as_str()));
+                if !is_absent {
                     out.insert(name.clone(), member);
                 }
             }
             Value::Object(out)
         }
-        Value::Array(items) => items.iter().map(|item| plain(item, key)).collect(),
+        Value::Array(items) => items.iter().map(plain).collect(),
         other => other.clone(),
     }
 }
@@ -124,7 +134,7 @@ pub(crate) fn differences(request: &Value, want: &Value, response: &Value) -> Ve
     compare("allowed", want["allowed"].clone(), response["allowed"].clone());
     if want["allowed"] == json!(true) {
         let object = if want.get("object").is_some() { &want["object"] } else { &request["object"] };
-        compare("object", plain(object, ""), plain(&patched(request, response), ""));
+        compare("object", plain(object), plain(&patched(request, response)));
         return found;
     }
     let (said, code) = (&response["status"]["message"], response["status"]["code"].as_u64().unwrap_or_default());
