@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod certs;
 pub mod http;
+pub mod open_files;
 pub mod self_check;
 pub mod throwaway;
 pub mod tls;
