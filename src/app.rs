@@ -1,6 +1,7 @@
 //! Puts the rooms together: what starts in which order, and what ends in which.
 
 use std::{
+    future::IntoFuture,
     io::{self, Write},
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -45,7 +46,9 @@ use crate::{
 /// How often manifest files are looked at.
 const MANIFESTS_EVERY: Duration = Duration::from_millis(500);
 /// How often certificate files are looked at.
-const CERTIFICATE_EVERY: Duration = Duration::from_secs(10);
+const CERTIFICATE_EVERY: Duration = Duration::from_secs(10);/// How long the admin port goes on for those who are asking when it is told to stop.
+const ADMIN_DRAIN: Duration = Duration::from_millis(500);
+
 /// Connections that may wait to be accepted. The usual 128 are soon full when many come at once; the next ones then try
 /// again only after a second.
 const BACKLOG: u32 = 4096;
@@ -189,9 +192,17 @@ impl Running {
     }
 }
 
+/// Serves health and metrics until `stop`. Whoever is still asking then gets a moment; a client that has stopped half way
+/// through its request would otherwise be waited for without end.
 async fn plain(listener: TcpListener, router: Router, stop: CancellationToken) {
-    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await {
-        tracing::error!(%error, "the admin port is closed");
+    let served = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned()).into_future();
+    let cut = async {
+        stop.cancelled().await;
+        tokio::time::sleep(ADMIN_DRAIN).await;
+    };
+    tokio::select! {
+        result = served => if let Err(error) = result { tracing::error!(%error, "the admin port is closed") },
+        () = cut => {}
     }
 }
 
