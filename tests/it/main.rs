@@ -5,3 +5,5 @@ mod conformance;
 mod manifests;
 mod properties;
 mod support;
+mod wire;
+mod world;
