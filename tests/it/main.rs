@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking, also in what tests share")]
 
 mod certificates;
+mod cli;
 mod conformance;
 mod manifests;
 mod properties;
