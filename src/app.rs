@@ -46,7 +46,8 @@ use crate::{
 /// How often manifest files are looked at.
 const MANIFESTS_EVERY: Duration = Duration::from_millis(500);
 /// How often certificate files are looked at.
-const CERTIFICATE_EVERY: Duration = Duration::from_secs(10);/// How long the admin port goes on for those who are asking when it is told to stop.
+const CERTIFICATE_EVERY: Duration = Duration::from_secs(10);
+/// How long the admin port goes on for those who are asking when it is told to stop.
 const ADMIN_DRAIN: Duration = Duration::from_millis(500);
 
 /// Connections that may wait to be accepted. The usual 128 are soon full when many come at once; the next ones then try
