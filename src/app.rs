@@ -1,6 +1,7 @@
 //! Puts the rooms together: what starts in which order, and what ends in which.
 
 use std::{
+    future::IntoFuture,
     io::{self, Write},
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -14,7 +15,7 @@ use jiff::Timestamp;
 use parking_lot::RwLock;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
     signal::unix::{SignalKind, signal},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -34,7 +35,7 @@ use crate::{
         Limits,
         admin::{self, Readiness},
         certs::{Files, Follow, Pem, Serving},
-        http,
+        http, open_files,
         self_check::{self, SelfCheck},
         throwaway, tls,
     },
@@ -46,6 +47,12 @@ use crate::{
 const MANIFESTS_EVERY: Duration = Duration::from_millis(500);
 /// How often certificate files are looked at.
 const CERTIFICATE_EVERY: Duration = Duration::from_secs(10);
+/// How long the admin port goes on for those who are asking when it is told to stop.
+const ADMIN_DRAIN: Duration = Duration::from_millis(500);
+
+/// Connections that may wait to be accepted. The usual 128 are soon full when many come at once; the next ones then try
+/// again only after a second.
+const BACKLOG: u32 = 4096;
 
 /// What a running server is made of.
 struct Running {
@@ -61,6 +68,7 @@ struct Running {
 pub async fn serve(arguments: Serve) -> anyhow::Result<()> {
     log::start(&arguments.common.log, arguments.common.log_format)?;
     let gates = Gates::parse(&arguments.common.feature_gates)?;
+    open_files::allow_many();
     let running = Running {
         state: Arc::new(RwLock::new(State::new(gates.clone()))),
         metrics: Arc::new(Metrics::new()),
@@ -78,8 +86,7 @@ pub async fn serve(arguments: Serve) -> anyhow::Result<()> {
         None
     };
     let serving = running.certificate(&arguments)?;
-    let listener = bind(arguments.listen).await?;
-    let admin = bind(arguments.admin).await?;
+    let (listener, admin) = (bind(arguments.listen)?, bind(arguments.admin)?);
     let address = listener.local_addr()?;
     tracing::info!(reviews = %address, admin = %admin.local_addr()?, "serving");
     running.listen(listener, admin, &serving, objects)?;
@@ -186,14 +193,28 @@ impl Running {
     }
 }
 
+/// Serves health and metrics until `stop`. Whoever is still asking then gets a moment; a client that has stopped half way
+/// through its request would otherwise be waited for without end.
 async fn plain(listener: TcpListener, router: Router, stop: CancellationToken) {
-    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await {
-        tracing::error!(%error, "the admin port is closed");
+    let served = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned()).into_future();
+    let cut = async {
+        stop.cancelled().await;
+        tokio::time::sleep(ADMIN_DRAIN).await;
+    };
+    tokio::select! {
+        result = served => if let Err(error) = result { tracing::error!(%error, "the admin port is closed") },
+        () = cut => {}
     }
 }
 
-async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listen = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listen().with_context(|| format!("cannot listen on {address}"))
 }
 
 /// The signals that ask for an end.

@@ -20,7 +20,7 @@ const API_VERSION: &str = "admission.k8s.io/v1";
 #[serde(rename_all = "camelCase")]
 pub struct Request<'a> {
     /// Identifies this request; the response repeats it.
-    #[serde(borrow, deserialize_with = "text")]
+    #[serde(borrow, default, deserialize_with = "text")]
     pub uid: Cow<'a, str>,
     /// Resource that the client asked for, as the webhook was registered for it.
     #[serde(borrow, default, deserialize_with = "or_default")]
@@ -134,7 +134,7 @@ fn expect(field: &'static str, expected: &'static str, found: &str) -> Result<()
 fn explain(text: &str) -> ReviewError {
     let mut decoder = serde_json::Deserializer::from_str(text);
     match serde_path_to_error::deserialize::<_, Review<'_>>(&mut decoder) {
-        Ok(_) => decoder.end().map_or(ReviewError::Missing("request"), |()| ReviewError::Missing("request")),
+        Ok(_) => decoder.end().map_or_else(|error| ReviewError::NotJson(error.to_string()), |()| ReviewError::Missing("request")),
         Err(error) if error.inner().is_data() => {
             let path = error.path().to_string();
             ReviewError::Member { path, problem: error.into_inner().to_string() }
@@ -218,7 +218,8 @@ mod tests {
         assert_eq!(of(|r| *r = json!([])), "kind: expected `AdmissionReview`, found ``");
         assert!(read(b"{\"kind\":").unwrap_err().to_string().starts_with("the body is not JSON: EOF"));
         assert!(read(b"\xff").unwrap_err().to_string().starts_with("the body is not JSON: invalid utf-8"));
-        assert!(read(&[body(|_| ()), b"}".to_vec()].concat()).is_err());
+        let twice = read(&body(|_| ()).repeat(2)).unwrap_err().to_string();
+        assert!(twice.starts_with("the body is not JSON: trailing characters"), "{twice}");
     }
 
     #[test]

@@ -83,6 +83,11 @@ impl Pem {
         Ok(CertifiedKey::from_der(chain, key, provider)?)
     }
 
+    /// Whether the key is that of the certificate, and both can be served.
+    pub fn check(&self, provider: &CryptoProvider) -> Result<(), CertificateError> {
+        self.certified(provider).map(drop)
+    }
+
     /// When the certificate ends, in seconds since 1970.
     pub fn expiry(&self) -> Result<i64, CertificateError> {
         let first = CertificateDer::from_pem_slice(&self.chain).map_err(|error| CertificateError::Pem("certificate", error))?;

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod certs;
 pub mod http;
+pub mod open_files;
 pub mod self_check;
 pub mod throwaway;
 pub mod tls;
@@ -16,15 +17,15 @@ pub struct Limits {
     pub body: usize,
     /// From the first byte of a handshake to its end.
     pub handshake: Duration,
-    /// Until the first byte, and for the headers of a request.
+    /// Until the first byte, and for the headers of a request; over HTTP/1.1 that begins when the answer before is sent.
     pub headers: Duration,
     /// For all of a body. The API server waits at most 30 s for an answer.
     pub body_time: Duration,
     /// A connection without any request for so long is closed.
     pub idle: Duration,
-    /// Handshakes going on at once.
+    /// Handshakes going on at once; beyond that, the one that has taken longest makes room.
     pub handshakes: usize,
-    /// Until connections that do not end by themselves are cut at the stop.
+    /// Until connections that do not end by themselves are cut, at the stop or when they were idle.
     pub drain: Duration,
 }
 
@@ -36,7 +37,7 @@ impl Default for Limits {
             headers: Duration::from_secs(10),
             body_time: Duration::from_secs(15),
             idle: Duration::from_mins(5),
-            handshakes: 256,
+            handshakes: 1024,
             drain: Duration::from_secs(20),
         }
     }

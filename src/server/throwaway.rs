@@ -10,6 +10,7 @@ use std::{
 
 use jiff::{Timestamp, ToSpan, tz::TimeZone};
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd};
+use rustls::crypto::aws_lc_rs;
 
 use super::certs::{Files, Pem};
 
@@ -30,7 +31,9 @@ pub fn pair(folder: &Path, names: &[String], now: Timestamp) -> Result<Pem, Thro
     let files = Files { chain: folder.join("tls.crt"), key: folder.join("tls.key") };
     if let Ok(pem) = files.read() {
         let tomorrow = now.as_second().saturating_add(86_400);
-        if pem.expiry().is_ok_and(|expiry| expiry > tomorrow) && folder.join("ca.crt").exists() {
+        // A start that was ended between two files leaves a key beside another one's certificate.
+        let fits = pem.check(&aws_lc_rs::default_provider()).is_ok();
+        if fits && pem.expiry().is_ok_and(|expiry| expiry > tomorrow) && folder.join("ca.crt").exists() {
             return Ok(pem);
         }
     }

@@ -2,6 +2,7 @@
 //! stop. A client that says nothing, or nothing more, costs a socket for a while and holds up nobody.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -16,9 +17,9 @@ use hyper_util::{
     server::conn::auto,
     service::TowerToHyperService,
 };
+use parking_lot::Mutex;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
     time::timeout,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
@@ -30,7 +31,7 @@ use super::Limits;
 pub async fn serve(listener: TcpListener, tls: TlsAcceptor, router: Router, limits: Limits, stop: CancellationToken) {
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
-    let shaking = Arc::new(Semaphore::new(limits.handshakes));
+    let shaking = Arc::new(Mutex::new(Handshakes::default()));
     loop {
         let accepted = tokio::select! { biased;
             () = stop.cancelled() => break,
@@ -61,7 +62,7 @@ struct Connection {
     limits: Limits,
     stop: CancellationToken,
     cut: CancellationToken,
-    shaking: Arc<Semaphore>,
+    shaking: Arc<Mutex<Handshakes>>,
 }
 
 impl Connection {
@@ -86,25 +87,60 @@ impl Connection {
             () = idle(&requests, self.limits.idle) => {}
         }
         connection.as_mut().graceful_shutdown();
+        // A client that does not read its answers would never let the connection end.
         tokio::select! {
             _ = connection => {}
             () = self.cut.cancelled() => {}
+            () = tokio::time::sleep(self.limits.drain) => {}
         }
     }
 
     async fn handshake(&self, socket: TcpStream, tls: TlsAcceptor) -> Option<TlsStream<TcpStream>> {
         let _ = socket.set_nodelay(true);
-        // Silent clients wait here, where they hold no permit.
-        timeout(self.limits.headers, socket.readable()).await.ok()?.ok()?;
-        let _permit = self.shaking.acquire().await.ok()?;
-        match timeout(self.limits.handshake, tls.accept(socket)).await {
-            Ok(Ok(stream)) => Some(stream),
-            Ok(Err(error)) => {
-                tracing::debug!(%error, "handshake failed");
-                None
-            }
-            Err(_) => None,
+        // Silent clients wait here, where they are no handshake yet. (`readable` would not do: it also ends without a byte.)
+        timeout(self.limits.headers, socket.peek(&mut [0])).await.ok()?.ok()?;
+        let begun = Handshakes::begin(&self.shaking, self.limits.handshakes);
+        let shaken = tokio::select! {
+            shaken = timeout(self.limits.handshake, tls.accept(socket)) => shaken.ok()?,
+            () = begun.cut.cancelled() => return None,
+        };
+        shaken.inspect_err(|error| tracing::debug!(%error, "handshake failed")).ok()
+    }
+}
+
+/// Handshakes going on. There is room for one more at any time: the one that has taken longest makes it.
+#[derive(Default)]
+struct Handshakes {
+    begun: u64,
+    open: BTreeMap<u64, CancellationToken>,
+}
+
+/// One of them, until dropped.
+struct Handshake {
+    number: u64,
+    cut: CancellationToken,
+    all: Arc<Mutex<Handshakes>>,
+}
+
+impl Handshakes {
+    fn begin(all: &Arc<Mutex<Self>>, limit: usize) -> Handshake {
+        let cut = CancellationToken::new();
+        let mut handshakes = all.lock();
+        while handshakes.open.len() >= limit.max(1) {
+            let Some((_, longest)) = handshakes.open.pop_first() else { break };
+            longest.cancel();
         }
+        handshakes.begun = handshakes.begun.wrapping_add(1);
+        let number = handshakes.begun;
+        handshakes.open.insert(number, cut.clone());
+        drop(handshakes);
+        Handshake { number, cut, all: Arc::clone(all) }
+    }
+}
+
+impl Drop for Handshake {
+    fn drop(&mut self) {
+        self.all.lock().open.remove(&self.number);
     }
 }
 

@@ -1,7 +1,12 @@
 //! The integration tests, in one binary.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking, also in what tests share")]
 
+mod architecture;
+mod certificates;
+mod cli;
 mod conformance;
 mod manifests;
 mod properties;
 mod support;
+mod wire;
+mod world;

@@ -1,0 +1,80 @@
+//! `outrigger review` and `outrigger manifests`.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::{MESH, REFUSES};
+use crate::world::{
+    binary::{folder, outrigger, run},
+    client::review,
+};
+
+fn of(uid: &str, app: &str) -> Value {
+    let mut review: Value = serde_json::from_str(&review(uid)).unwrap();
+    review["request"]["object"]["metadata"]["labels"] = json!({"app": app});
+    review
+}
+
+#[test]
+fn reviews_are_answered_in_their_order() {
+    let from = folder([("mesh.yaml", MESH), ("refuses.yaml", REFUSES)]);
+    let recorded = folder([("some.json", &format!("{}\n{}", of("one", "web"), of("two", "other")))]);
+    let more = format!("---\n{}\n---\n{}\n", of("three", "refused"), of("four", "web"));
+    let found = run(outrigger().args(["review", "--from"]).arg(from.path()).arg(recorded.path().join("some.json")).arg("-"), &more);
+    assert!(found.ok, "{}", found.err);
+    let answers: Vec<Value> = found.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let seen: Vec<_> = answers
+        .iter()
+        .map(|answer| {
+            assert_eq!((&answer["kind"], &answer["apiVersion"]), (&json!("AdmissionReview"), &json!("admission.k8s.io/v1")));
+            let response = &answer["response"];
+            (response["uid"].as_str().unwrap(), response["allowed"].as_bool().unwrap(), response["patch"].is_string())
+        })
+        .collect();
+    assert_eq!(seen, [("one", true, true), ("two", true, false), ("three", false, false), ("four", true, true)]);
+    assert_eq!(answers[2]["response"]["status"]["code"], 403);
+}
+
+#[test]
+fn a_review_that_cannot_be_read_is_named() {
+    let from = folder([]);
+    let mut bad = of("two", "web");
+    bad["request"]["name"] = json!(7);
+    for (input, said) in [
+        (format!("{}\n{bad}", of("one", "web")), "outrigger: -: document 2 (AdmissionReview): request: AdmissionReview: request.name: "),
+        ("{}".to_owned(), "outrigger: -: document 1: request: kind: expected `AdmissionReview`"),
+        ("{\"a\"".to_owned(), "outrigger: -: "),
+    ] {
+        let found = run(outrigger().args(["review", "-", "--from"]).arg(from.path()), &input);
+        assert!(!found.ok && found.err.contains(said), "expected {said}\nfound {}", found.err);
+    }
+}
+
+#[test]
+fn manifests_are_checked_against_what_lies_there() {
+    let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests");
+    let check = |out: &Path| run(outrigger().args(["manifests", "--check", "--out"]).arg(out), "");
+    let found = check(&committed);
+    assert!(found.ok && found.out.is_empty(), "{}", found.err);
+
+    let out = tempfile::tempdir().unwrap();
+    assert!(run(outrigger().args(["manifests", "--out"]).arg(out.path()), "").ok);
+    assert!(check(out.path()).ok);
+    std::fs::write(out.path().join("service.yaml"), "kind: Servant\n").unwrap();
+    std::fs::remove_file(out.path().join("rbac.yaml")).unwrap();
+    let found = check(out.path());
+    assert!(!found.ok && found.err.contains("service.yaml") && found.err.contains("rbac.yaml"), "{}", found.err);
+    assert_eq!(std::fs::read_to_string(out.path().join("service.yaml")).unwrap(), "kind: Servant\n");
+
+    let found = run(outrigger().args(["manifests", "--check"]), "");
+    assert!(!found.ok && found.err.contains("--out"), "{}", found.err);
+}
+
+#[test]
+fn manifests_without_a_place_come_on_standard_output() {
+    let found = run(outrigger().args(["manifests", "--namespace", "elsewhere"]), "");
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&found.out).unwrap();
+    assert!(found.ok && documents.iter().any(|document| document["kind"] == "MutatingWebhookConfiguration"));
+    assert!(found.out.contains("namespace: elsewhere") && !found.out.contains("outrigger-system"));
+}

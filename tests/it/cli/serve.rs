@@ -1,0 +1,170 @@
+//! `outrigger serve --from`: a folder is the cluster.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{MESH, WRONG};
+use crate::world::{
+    binary::{Serving, folder, outrigger, run},
+    client::{Answer, BOTH, Client, Protocol, review, tls},
+    until,
+};
+
+/// The names of the containers that the set adds to a pod with `app: web`; all sets have one, and its image tells which.
+async fn added(serving: &Serving) -> bool {
+    let mut request: Value = serde_json::from_str(&review("web")).unwrap();
+    request["request"]["object"]["metadata"]["labels"] = json!({"app": "web"});
+    let mut client = Client::connect(serving.reviews, &serving.trust(), Protocol::Http2).await;
+    let answer: Answer = client.post("/mutate-pod", request.to_string()).await;
+    let response = &answer.json()["response"];
+    assert_eq!(response["allowed"], json!(true));
+    response["patch"].is_string()
+}
+
+#[test]
+fn the_admin_port_says_how_it_is() {
+    let from = folder([("mesh.yaml", MESH), ("more.json", r#"{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}}"#)]);
+    let serving = Serving::folder(from.path());
+    assert_eq!(serving.get("/livez"), (200, "ok\n".to_owned()));
+    assert_eq!(serving.get("/readyz"), (200, "ok\n".to_owned()));
+    let (status, metrics) = serving.get("/metrics");
+    assert!(status == 200 && metrics.ends_with("# EOF\n"), "{metrics}");
+    assert!(metrics.contains("# TYPE outrigger_reviews counter"), "{metrics}");
+    let (status, objects) = serving.get("/objects");
+    let objects: Value = serde_json::from_str(&objects).unwrap();
+    assert_eq!((status, &objects["kind"], &objects["apiVersion"]), (200, &json!("List"), &json!("v1")));
+    let names: Vec<_> = objects["items"].as_array().unwrap().iter().map(|object| object["metadata"]["name"].clone()).collect();
+    assert_eq!(names, ["mesh", "s"]);
+    assert_eq!(serving.get("/mutate-pod").0, 404);
+}
+
+/// Asks for the end and asserts that it comes soon and is a good one.
+fn assert_ends(mut serving: Serving) {
+    let since = Instant::now();
+    serving.terminate();
+    let status = serving.wait();
+    let took = since.elapsed();
+    assert!(status.success() && took < Duration::from_secs(2), "{status} after {took:?}\n{}", serving.log());
+}
+
+#[test]
+fn sigterm_ends_it() {
+    let from = folder([]);
+    assert_ends(Serving::folder(from.path()));
+}
+
+// A thread of its own drives the clients while this one waits for the end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sigterm_ends_it_beside_clients_that_stay() {
+    let from = folder([]);
+    let serving = Serving::folder(from.path());
+    let mut clients = Vec::new();
+    for protocol in BOTH {
+        let mut client = Client::connect(serving.reviews, &serving.trust(), protocol).await;
+        client.post("/mutate-pod", review("before")).await.assert_admits("before");
+        clients.push(client);
+    }
+    let shaken = tls(serving.reviews, serving.trust(), "localhost", &["http/1.1"]).await.unwrap();
+    tokio::task::block_in_place(|| assert_ends(serving));
+    drop((clients, shaken));
+}
+
+#[test]
+fn sigterm_ends_it_beside_clients_of_the_admin_port_that_stay() {
+    let from = folder([]);
+    let serving = Serving::folder(from.path());
+    let silent = TcpStream::connect(serving.admin).unwrap();
+    let mut kept = TcpStream::connect(serving.admin).unwrap();
+    kept.write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+    assert!(kept.read(&mut [0; 512]).unwrap() > 0);
+    let mut half = TcpStream::connect(serving.admin).unwrap();
+    half.write_all(b"GET /livez HTTP/1.1\r\nho").unwrap();
+    assert_eq!(serving.get("/livez").0, 200);
+    assert_ends(serving);
+    drop((silent, kept, half));
+}
+
+#[tokio::test]
+async fn flags_may_be_environment_variables() {
+    let from = folder([("mesh.yaml", MESH)]);
+    let own = tempfile::tempdir().unwrap();
+    let mut command = outrigger();
+    command.arg("serve").env("OUTRIGGER_FROM", from.path()).env("OUTRIGGER_CERTS", own.path());
+    command.env("OUTRIGGER_LISTEN", "127.0.0.1:0").env("OUTRIGGER_ADMIN", "127.0.0.1:0");
+    let certs = own.path().to_owned();
+    let serving = Serving::spawn(command.env("OUTRIGGER_LOG", "info,outrigger=debug"), certs, own);
+    assert!(added(&serving).await);
+    assert!(serving.log().contains("DEBUG"), "{}", serving.log());
+}
+
+#[test]
+fn variables_that_say_nonsense_are_refused_by_name() {
+    let from = folder([]);
+    for flag in ["listen", "admin", "linger", "log-format"] {
+        let variable = format!("OUTRIGGER_{}", flag.to_uppercase().replace('-', "_"));
+        let found = run(outrigger().args(["serve", "--from"]).arg(from.path()).env(&variable, "nonsense"), "");
+        assert!(!found.ok && found.err.contains(&format!("--{flag}")), "{variable}: {}", found.err);
+    }
+}
+
+#[test]
+fn a_start_over_a_wrong_manifest_says_what_is_wrong_with_it() {
+    let wrong = |text: &str| {
+        let from = folder([("a.yaml", MESH), ("b.yaml", text)]);
+        let found = run(outrigger().args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--from"]).arg(from.path()), "");
+        assert!(!found.ok, "{text}");
+        let file = from.path().join("b.yaml").display().to_string();
+        let said = found.err.split_once(&format!("outrigger: {file}: ")).unwrap_or_else(|| panic!("{}", found.err));
+        said.1.trim_end().to_owned()
+    };
+    assert_eq!(wrong(WRONG), "document 2 (SidecarSet wrong): spec.selector.matchLabels.app: expected string, found `5`");
+    assert_eq!(wrong(&MESH.replace("containers", "container")), "document 1 (SidecarSet mesh): spec.container: there is no such field");
+    assert_eq!(wrong(&MESH.replace("name: mesh", "")), "document 1 (SidecarSet): metadata.name: missing");
+    assert_eq!(wrong("- a\n- b\n"), "document 1: .: expected an object");
+    assert!(wrong("a: [\n").contains("line "), "{}", wrong("a: [\n"));
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_named() {
+    let found = run(outrigger().args(["serve", "--from", "no/such/folder"]), "");
+    assert!(!found.ok && found.err.contains("no/such/folder: "), "{}", found.err);
+}
+
+/// Writes a manifest in one step, so that no half of it is ever seen.
+fn write(folder: &TempDir, name: &str, text: &str) {
+    let draft = folder.path().join("draft");
+    std::fs::write(&draft, text).unwrap();
+    std::fs::rename(draft, folder.path().join(name)).unwrap();
+}
+
+#[tokio::test]
+async fn a_manifest_that_becomes_wrong_leaves_the_last_good_state_until_it_is_mended() {
+    let from = folder([]);
+    let serving = Serving::folder(from.path());
+    assert!(!added(&serving).await);
+    write(&from, "mesh.yaml", MESH);
+    until("the new manifest is taken up", async || added(&serving).await.then_some(())).await;
+
+    write(&from, "wrong.yaml", WRONG);
+    until("the wrong manifest is counted", async || (serving.metric("outrigger_manifest_errors_total") == 1).then_some(())).await;
+    assert!(added(&serving).await);
+    assert_eq!(serving.get("/readyz").0, 200);
+    let said = format!(
+        "{}: document 2 (SidecarSet wrong): spec.selector.matchLabels.app: expected string",
+        from.path().join("wrong.yaml").display()
+    );
+    assert!(serving.log().contains(&said), "{}", serving.log());
+    let names = serving.get("/objects").1;
+    assert!(!names.contains("wrong"), "{names}");
+
+    write(&from, "wrong.yaml", &WRONG.replace('5', "\"five\""));
+    std::fs::remove_file(from.path().join("mesh.yaml")).unwrap();
+    until("the mended folder is taken up", async || (!added(&serving).await).then_some(())).await;
+    until("its objects as well", async || serving.get("/objects").1.contains("wrong").then_some(())).await;
+}

@@ -1,0 +1,6 @@
+//! The server over real sockets: what it answers, and what must not break it.
+
+mod crowds;
+mod limits;
+mod reviews;
+mod stop;

@@ -1,0 +1,97 @@
+//! The server of the library, in this process, with handlers and limits of the test's own.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use outrigger::{
+    admission::{
+        review::Request,
+        verdict::{Denial, Verdict},
+    },
+    handlers::Handler,
+    server::{Limits, certs::Serving, http, tls},
+    state::{Snapshot, State},
+    telemetry::metrics::Metrics,
+};
+use parking_lot::RwLock;
+use rustls::ClientConfig;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    PATIENCE,
+    client::{Client, Protocol, review},
+    ends,
+    pki::{Authority, provider},
+};
+
+/// Lets every review pass.
+pub(crate) const ADMIT: &str = "/admit";
+/// Has a handler that panics.
+pub(crate) const PANIC: &str = "/panic";
+/// Refuses with a megabyte of text.
+pub(crate) const LONG: &str = "/long";
+
+const HOOKS: [(&str, Handler); 3] =
+    [(ADMIT, |_, _, _| Verdict::allow()), (PANIC, panics), (LONG, |_, _, _| Verdict::deny(Denial::forbidden("x".repeat(1 << 20))))];
+
+fn panics(request: &Request<'_>, _: &Snapshot<'_>, _: jiff::Timestamp) -> Verdict {
+    panic!("the handler panics over {}, as it should", request.uid)
+}
+
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) trust: ClientConfig,
+    pub(crate) serving: Arc<Serving>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) stop: CancellationToken,
+    /// Ends when `serve` does.
+    pub(crate) ended: JoinHandle<()>,
+}
+
+/// Limits under which nothing ends while a test runs; a test shortens the one that it is about.
+pub(crate) fn patient() -> Limits {
+    Limits { handshake: PATIENCE, headers: PATIENCE, body_time: PATIENCE, idle: PATIENCE, drain: PATIENCE, ..Limits::default() }
+}
+
+/// Short enough to wait for, long enough for what has to happen before.
+pub(crate) const SHORT: Duration = Duration::from_millis(400);
+
+pub(crate) async fn start(limits: Limits) -> Server {
+    let authority = Authority::new();
+    let metrics = Arc::new(Metrics::new());
+    let serving = Serving::new(&authority.issue(), &provider(), &metrics).unwrap();
+    start_with(limits, authority.trust(), serving, metrics).await
+}
+
+pub(crate) async fn start_with(limits: Limits, trust: ClientConfig, serving: Arc<Serving>, metrics: Arc<Metrics>) -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+    let router = http::router(HOOKS, &Arc::new(RwLock::new(State::default())), &metrics, &limits);
+    let acceptor = serving.acceptor(&provider()).unwrap();
+    let ended = TaskTracker::new().spawn(tls::serve(listener, acceptor, router, limits, stop.clone()));
+    Server { address, trust, serving, metrics, stop, ended }
+}
+
+impl Server {
+    pub(crate) async fn client(&self, protocol: Protocol) -> Client {
+        Client::connect(self.address, &self.trust, protocol).await
+    }
+
+    /// Somebody new is served, and not late.
+    pub(crate) async fn assert_serves(&self) {
+        for protocol in super::client::BOTH {
+            let mut client = ends("a new connection", self.client(protocol)).await;
+            ends("a review", client.post(ADMIT, review("good"))).await.assert_admits("good");
+        }
+    }
+
+    pub(crate) fn metric(&self, series: &str) -> u64 {
+        super::metric(&self.metrics.to_text(), series)
+    }
+
+    /// Stops and waits for the end.
+    pub(crate) async fn end(self) {
+        self.stop.cancel();
+        ends("the server", self.ended).await.unwrap();
+    }
+}
