@@ -99,11 +99,13 @@ pub async fn serve(arguments: Serve) -> anyhow::Result<()> {
 impl Running {
     fn follow_folder(&self, path: &Path, common: &Common, gates: Gates) -> anyhow::Result<admin::Objects> {
         let folder = Folder { path: path.to_owned(), own_namespace: common.namespace.clone(), gates };
+        let seen = folder.stamp();
         let (state, all) = folder.load()?;
         *self.state.write() = state;
         let objects: Objects = Arc::new(RwLock::new(all));
         let follow = files::Follow {
             folder,
+            seen,
             every: MANIFESTS_EVERY,
             state: self.state.clone(),
             objects: objects.clone(),

@@ -2,7 +2,7 @@
 //! leaves the last good picture in place.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, LazyLock},
     time::{Duration, SystemTime},
 };
@@ -42,7 +42,20 @@ pub struct Folder {
 /// All objects of a folder, as they stand.
 pub type Objects = Arc<RwLock<Vec<Value>>>;
 
+/// What tells that a file of a folder has changed: names, sizes and times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stamp(Vec<(PathBuf, u64, Option<SystemTime>)>);
+
 impl Folder {
+    /// How its files look from outside.
+    pub fn stamp(&self) -> Stamp {
+        let of = |path: PathBuf| {
+            let found = std::fs::metadata(&path).ok();
+            (path, found.as_ref().map_or(0, std::fs::Metadata::len), found.and_then(|found| found.modified().ok()))
+        };
+        Stamp(files_of(&self.path).unwrap_or_default().into_iter().map(of).collect())
+    }
+
     /// Reads everything.
     pub fn load(&self) -> Result<(State, Vec<Value>), DocumentError> {
         let mut documents = Vec::new();
@@ -77,6 +90,8 @@ impl Folder {
 pub struct Follow {
     /// Which one.
     pub folder: Folder,
+    /// How it looked before it was loaded, so that what has changed since is not missed.
+    pub seen: Stamp,
     /// How long between two looks.
     pub every: Duration,
     /// The picture to replace.
@@ -89,14 +104,13 @@ pub struct Follow {
 
 impl Follow {
     /// Runs until `stop`.
-    pub async fn run(self, stop: CancellationToken) {
-        let mut seen = stamp(&self.folder.path);
+    pub async fn run(mut self, stop: CancellationToken) {
         while tokio::time::timeout(self.every, stop.cancelled()).await.is_err() {
-            let now = stamp(&self.folder.path);
-            if now == seen {
+            let now = self.folder.stamp();
+            if now == self.seen {
                 continue;
             }
-            seen = now;
+            self.seen = now;
             match self.folder.load() {
                 Ok((new, all)) => {
                     *self.state.write() = new;
@@ -119,15 +133,6 @@ static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
     let hub = versions.into_iter().flatten().find(|version| version.get("name").and_then(Value::as_str) == Some("v1beta1"));
     hub.and_then(|version| version.pointer("/schema/openAPIV3Schema")).cloned().unwrap_or_default()
 });
-
-/// What tells that a file has changed: names, sizes and times.
-fn stamp(folder: &Path) -> Vec<(PathBuf, u64, Option<SystemTime>)> {
-    let of = |path: PathBuf| {
-        let found = std::fs::metadata(&path).ok();
-        (path, found.as_ref().map_or(0, std::fs::Metadata::len), found.and_then(|found| found.modified().ok()))
-    };
-    files_of(folder).unwrap_or_default().into_iter().map(of).collect()
-}
 
 fn namespace(document: &Document) -> Result<Namespace, DocumentError> {
     #[derive(Deserialize)]

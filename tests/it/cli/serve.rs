@@ -3,17 +3,25 @@
 use std::{
     io::{Read, Write},
     net::TcpStream,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use outrigger::{
+    base::gates::Gates,
+    offline::files::{Folder, Follow},
+    telemetry::metrics::Metrics,
+};
+use parking_lot::RwLock;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{MESH, WRONG};
 use crate::world::{
     binary::{Serving, folder, outrigger, run},
     client::{Answer, BOTH, Client, Protocol, review, tls},
-    until,
+    ends, until,
 };
 
 /// The names of the containers that the set adds to a pod with `app: web`; all sets have one, and its image tells which.
@@ -167,4 +175,20 @@ async fn a_manifest_that_becomes_wrong_leaves_the_last_good_state_until_it_is_me
     std::fs::remove_file(from.path().join("mesh.yaml")).unwrap();
     until("the mended folder is taken up", async || (!added(&serving).await).then_some(())).await;
     until("its objects as well", async || serving.get("/objects").1.contains("wrong").then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_change_between_the_first_look_and_the_next_is_not_missed() {
+    let from = folder([]);
+    let folder = Folder { path: from.path().to_owned(), own_namespace: "own".to_owned(), gates: Gates::default() };
+    let seen = folder.stamp();
+    let (state, all) = folder.load().unwrap();
+    write(&from, "mesh.yaml", MESH);
+    let (state, objects, metrics) = (Arc::new(RwLock::new(state)), Arc::new(RwLock::new(all)), Arc::new(Metrics::new()));
+    let stop = CancellationToken::new();
+    let follow = Follow { folder, seen, every: Duration::from_millis(5), state, objects: Arc::clone(&objects), metrics };
+    let follows = TaskTracker::new().spawn(follow.run(stop.clone()));
+    until("the change is taken up", async || (objects.read().len() == 1).then_some(())).await;
+    stop.cancel();
+    ends("the following", follows).await.unwrap();
 }
