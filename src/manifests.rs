@@ -1,5 +1,5 @@
 //! What is applied to a cluster to run Outrigger in it: rendered from the types and from the table of handlers, so
-//! that it cannot disagree with the program. Rendering is pure; [`write`] and [`check`] are the only places that touch
+//! that it cannot disagree with the program. Rendering is pure; [`write()`] and [`check`] are the only places that touch
 //! files.
 
 mod access;
@@ -122,7 +122,7 @@ pub fn write(rendering: &Rendering, out: &Path) -> Result<(), ManifestError> {
     Ok(())
 }
 
-/// Which files under `out` are not what [`write`] would write.
+/// Which files under `out` are not what [`write()`] would write.
 pub fn check(rendering: &Rendering, out: &Path) -> Result<Vec<Difference>, ManifestError> {
     let mut differences = Vec::new();
     for file in files(rendering)? {
