@@ -96,7 +96,12 @@ async fn measure(options: &Options) -> anyhow::Result<()> {
 }
 
 /// One scenario once: answers are looked into, the server is warmed up, then counted.
-async fn run(scenario: &scenario::Scenario, servers: &server::Servers, tls: &Arc<rustls::ClientConfig>, options: &Options) -> anyhow::Result<report::Measured> {
+async fn run(
+    scenario: &scenario::Scenario,
+    servers: &server::Servers,
+    tls: &Arc<rustls::ClientConfig>,
+    options: &Options,
+) -> anyhow::Result<report::Measured> {
     let server = servers.of(scenario.server);
     let body = scenario.body();
     let connections = client::connect(server.address, tls, options.connections).await?;

@@ -10,9 +10,9 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use hyper::body::Bytes;
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{ClientConfig, RootCertStore, crypto::CryptoProvider};
@@ -90,7 +90,13 @@ impl Connections {
 }
 
 /// Asks again and again until no requests are left.
-async fn stream(mut sender: Sender, address: SocketAddr, body: Bytes, length: usize, left: Arc<AtomicUsize>) -> anyhow::Result<Vec<Duration>> {
+async fn stream(
+    mut sender: Sender,
+    address: SocketAddr,
+    body: Bytes,
+    length: usize,
+    left: Arc<AtomicUsize>,
+) -> anyhow::Result<Vec<Duration>> {
     let mut latencies = Vec::new();
     while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
         let asked = Instant::now();

@@ -72,7 +72,8 @@ impl Scenario {
 fn check_patch(patch: &Value) -> anyhow::Result<()> {
     let patch = STANDARD.decode(patch.as_str().context("no patch")?)?;
     let operations: Vec<Value> = serde_json::from_slice(&patch)?;
-    let containers = operations.iter().filter(|operation| operation["path"].as_str().is_some_and(|path| path.starts_with("/spec/containers/")));
+    let containers =
+        operations.iter().filter(|operation| operation["path"].as_str().is_some_and(|path| path.starts_with("/spec/containers/")));
     ensure!(containers.count() == 3, "other containers than those of two sets: {operations:?}");
     Ok(())
 }

@@ -43,7 +43,11 @@ impl Servers {
         let known = || [0, 1].map(sets::matching).into_iter().chain([sets::unfiled()]);
         let few = write_sets(&folder.join("few"), known().collect())?;
         let many = write_sets(&folder.join("many"), known().chain((0..OTHERS).map(sets::other)).collect())?;
-        Ok(Self { echo: Server::echo(&certs)?, few: Server::product(program, &few, &certs)?, many: Server::product(program, &many, &certs)? })
+        Ok(Self {
+            echo: Server::echo(&certs)?,
+            few: Server::product(program, &few, &certs)?,
+            many: Server::product(program, &many, &certs)?,
+        })
     }
 
     pub(crate) fn of(&self, which: Which) -> &Server {
