@@ -5,6 +5,9 @@
 
 use std::fmt::Write as _;
 
+/// Bytes to begin with: most pods that are changed at all get several containers.
+const ROOM: usize = 8 << 10;
+
 /// Where an object's annotations can be put.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Annotations {
@@ -90,59 +93,69 @@ impl Edits {
 
     /// The patch: a JSON list of operations.
     pub fn to_json_patch(&self) -> String {
-        let mut patch = String::with_capacity(self.operations.len() + 512);
+        // Notes are JSON themselves: an eighth of their bytes or less has to be escaped.
+        let annotations: usize = self.annotations.iter().map(|(key, value)| key.len() + value.len() + value.len() / 4 + 64).sum();
+        let mut patch = String::with_capacity(self.operations.len() + annotations + 2);
         patch.push('[');
         patch.push_str(&self.operations);
-        let mut last = Self::default();
-        self.write_annotations(&mut last);
-        if !self.operations.is_empty() && !last.operations.is_empty() {
-            patch.push(',');
-        }
-        patch.push_str(&last.operations);
+        self.write_annotations(&mut patch);
         patch.push(']');
         patch
     }
 
-    fn write_annotations(&self, edits: &mut Self) {
-        if self.annotations.is_empty() {
-            return;
-        }
+    fn write_annotations(&self, patch: &mut String) {
         let at = [Step::Member("metadata"), Step::Member("annotations")];
         if self.place == Annotations::Present {
             for (key, value) in &self.annotations {
-                edits.add(&[at[0], at[1], Step::Member(key)], &quoted(value));
+                begin(patch, "add", &[at[0], at[1], Step::Member(key)]);
+                push_quoted(patch, value);
+                patch.push('}');
             }
-            return;
+        } else if !self.annotations.is_empty() {
+            let has_metadata = self.place == Annotations::Absent;
+            begin(patch, "add", if has_metadata { &at } else { &at[..1] });
+            patch.push_str(if has_metadata { "" } else { "{\"annotations\":" });
+            self.write_members(patch);
+            patch.push_str(if has_metadata { "}" } else { "}}" });
         }
-        let members: Vec<_> = self.annotations.iter().map(|(key, value)| format!("{}:{}", quoted(key), quoted(value))).collect();
-        let object = format!("{{{}}}", members.join(","));
-        match self.place {
-            Annotations::NoMetadata => edits.add(&at[..1], &format!("{{\"annotations\":{object}}}")),
-            Annotations::Absent | Annotations::Present => edits.add(&at, &object),
+    }
+
+    fn write_members(&self, patch: &mut String) {
+        for (index, (key, value)) in self.annotations.iter().enumerate() {
+            patch.push(if index == 0 { '{' } else { ',' });
+            push_quoted(patch, key);
+            patch.push(':');
+            push_quoted(patch, value);
         }
+        patch.push('}');
     }
 
     fn operation(&mut self, op: &str, path: &[Step<'_>], json: &str) {
         let out = &mut self.operations;
-        out.reserve(json.len() + 64);
-        out.push_str(if out.is_empty() { "{\"op\":\"" } else { ",{\"op\":\"" });
-        out.push_str(op);
-        out.push_str("\",\"path\":\"");
-        for step in path {
-            out.push('/');
-            match step {
-                Step::Item(index) => {
-                    // Writing to a String cannot fail.
-                    let _ = write!(out, "{index}");
-                }
-                Step::End => out.push('-'),
-                Step::Member(name) => push_token(out, name),
-            }
-        }
-        out.push_str("\",\"value\":");
+        out.reserve(if out.is_empty() { ROOM.max(json.len() + 64) } else { json.len() + 64 });
+        begin(out, op, path);
         out.push_str(json);
         out.push('}');
     }
+}
+
+/// Appends an operation up to its value, behind those that are there.
+fn begin(out: &mut String, op: &str, path: &[Step<'_>]) {
+    out.push_str(if matches!(out.as_str(), "" | "[") { "{\"op\":\"" } else { ",{\"op\":\"" });
+    out.push_str(op);
+    out.push_str("\",\"path\":\"");
+    for step in path {
+        out.push('/');
+        match step {
+            Step::Item(index) => {
+                // Writing to a String cannot fail.
+                let _ = write!(out, "{index}");
+            }
+            Step::End => out.push('-'),
+            Step::Member(name) => push_token(out, name),
+        }
+    }
+    out.push_str("\",\"value\":");
 }
 
 /// A JSON list of JSON texts.

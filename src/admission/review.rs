@@ -145,15 +145,19 @@ fn explain(text: &str) -> ReviewError {
 
 /// Writes the response to the request with this uid.
 pub fn write(uid: &str, decision: &Decision) -> Vec<u8> {
-    let mut out = String::with_capacity(256);
+    let patch = match &decision.outcome {
+        Outcome::Allow(edits) if !edits.is_empty() => Some(edits.to_json_patch()),
+        _ => None,
+    };
+    let mut out = String::with_capacity(256 + patch.as_ref().map_or(0, |patch| patch.len().div_ceil(3) * 4));
     out.push_str(r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","response":{"uid":"#);
     push_quoted(&mut out, uid);
     match &decision.outcome {
-        Outcome::Allow(edits) => {
+        Outcome::Allow(_) => {
             out.push_str(r#","allowed":true"#);
-            if !edits.is_empty() {
+            if let Some(patch) = patch {
                 out.push_str(r#","patchType":"JSONPatch","patch":""#);
-                STANDARD.encode_string(edits.to_json_patch(), &mut out);
+                STANDARD.encode_string(patch, &mut out);
                 out.push('"');
             }
         }
