@@ -4,6 +4,7 @@ pub mod admin;
 pub mod certs;
 pub mod http;
 pub mod self_check;
+pub mod streams;
 pub mod throwaway;
 pub mod tls;
 

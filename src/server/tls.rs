@@ -12,7 +12,7 @@ use std::{
 use axum::Router;
 use hyper::{Request, body::Incoming, service::Service};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::conn::auto,
     service::TowerToHyperService,
 };
@@ -24,7 +24,7 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::Limits;
+use super::{Limits, streams::Streams};
 
 /// Serves `router` on `listener` until `stop`, then lets requests under way finish.
 pub async fn serve(listener: TcpListener, tls: TlsAcceptor, router: Router, limits: Limits, stop: CancellationToken) {
@@ -73,7 +73,8 @@ impl Connection {
         let Some(stream) = shaken else { return };
         let requests = Arc::new(AtomicU64::new(0));
         let service = Counted { inner: TowerToHyperService::new(router), requests: Arc::clone(&requests) };
-        let mut builder = auto::Builder::new(TokioExecutor::new());
+        let mut streams = Streams::default();
+        let mut builder = auto::Builder::new(streams.executor());
         builder.http1().timer(TokioTimer::new()).header_read_timeout(self.limits.headers);
         // A client that is gone without a word does not answer pings.
         builder.http2().timer(TokioTimer::new()).keep_alive_interval(Duration::from_secs(30)).keep_alive_timeout(Duration::from_secs(10));
@@ -81,13 +82,13 @@ impl Connection {
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);
         tokio::select! {
-            _ = connection.as_mut() => return,
+            _ = streams.drive(connection.as_mut()) => return,
             () = self.stop.cancelled() => {}
             () = idle(&requests, self.limits.idle) => {}
         }
         connection.as_mut().graceful_shutdown();
         tokio::select! {
-            _ = connection => {}
+            _ = streams.drive(connection) => {}
             () = self.cut.cancelled() => {}
         }
     }
