@@ -60,3 +60,30 @@ impl Streams {
         self.running.len() < before
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use tokio::sync::{mpsc, oneshot};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_that_waits_holds_up_no_other() {
+        let mut streams = Streams::default();
+        let (release, released) = oneshot::channel();
+        let (first, mut answers) = mpsc::unbounded_channel();
+        let second = first.clone();
+        streams.executor().execute(async move {
+            let _ = released.await;
+            let _ = first.send("first");
+        });
+        streams.executor().execute(async move {
+            let _ = second.send("second");
+            let _ = release.send(());
+        });
+        let connection = pin!(async { [answers.recv().await, answers.recv().await] });
+        assert_eq!(streams.drive(connection).await, [Some("second"), Some("first")]);
+    }
+}
