@@ -231,3 +231,87 @@ fn is_no_streaming(error: &watcher::Error) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Poll;
+
+    use futures::stream;
+    use kube::core::{ObjectMeta, Status};
+
+    use super::*;
+
+    fn named(name: &str) -> PartialObjectMeta<v1::Namespace> {
+        PartialObjectMeta { metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() }, ..PartialObjectMeta::default() }
+    }
+
+    fn feed() -> Feed {
+        let feed = Feed { state: Arc::default(), readiness: Readiness::default(), metrics: Arc::default() };
+        feed.expect();
+        feed
+    }
+
+    #[tokio::test]
+    async fn an_api_server_that_does_not_stream_lists_is_listed_page_by_page() {
+        let (feed, stop) = (feed(), CancellationToken::new());
+        let stopping = stop.clone();
+        let watch = |config: Config| {
+            let events = if config == Config::default() {
+                vec![Ok(Event::Init), Ok(Event::InitApply(named("shop"))), Ok(Event::InitDone), Ok(Event::Apply(named("bank")))]
+            } else {
+                let refusal = Status { code: 422, ..Status::default() };
+                vec![Err(watcher::Error::WatchStartFailed(kube::Error::Api(Box::new(refusal))))]
+            };
+            let (stopping, is_paged) = (stopping.clone(), config == Config::default());
+            stream::iter(events).chain(stream::poll_fn(move |_| {
+                if is_paged {
+                    stopping.cancel();
+                }
+                Poll::Ready(None)
+            }))
+        };
+        feed.clone().follow::<Namespaces, _>(stop, watch).await;
+        let state = feed.state.read();
+        assert!(state.snapshot().namespace_labels("shop").is_some() && state.snapshot().namespace_labels("bank").is_some());
+    }
+
+    #[test]
+    fn a_kind_is_ready_when_its_list_is_whole_and_not_before() {
+        let feed = feed();
+        let mut listed = Vec::new();
+        feed.take::<Namespaces>(&mut listed, Event::Init);
+        feed.take::<Namespaces>(&mut listed, Event::InitApply(named("shop")));
+        assert!(feed.readiness.check().unwrap_err().contains("namespaces: not yet"));
+        assert!(feed.state.read().snapshot().namespace_labels("shop").is_none(), "half a list was seen");
+        feed.take::<Namespaces>(&mut listed, Event::InitDone);
+        let unmet = feed.readiness.check().unwrap_err();
+        assert!(!unmet.contains("namespaces") && unmet.contains("sidecarsets: not yet"), "{unmet}");
+    }
+
+    #[test]
+    fn a_new_list_forgets_what_is_not_in_it() {
+        let feed = feed();
+        let mut listed = Vec::new();
+        for name in ["shop", "bank"] {
+            for event in [Event::Init, Event::InitApply(named(name)), Event::InitDone] {
+                feed.take::<Namespaces>(&mut listed, event);
+            }
+        }
+        feed.take::<Namespaces>(&mut listed, Event::Delete(named("no-such")));
+        let state = feed.state.read();
+        assert!(state.snapshot().namespace_labels("shop").is_none() && state.snapshot().namespace_labels("bank").is_some());
+    }
+
+    #[test]
+    fn an_object_that_does_not_decode_is_counted_and_forgotten() {
+        let feed = feed();
+        let set = |spec: Value| -> DynamicObject {
+            serde_json::from_value(serde_json::json!({"apiVersion": "apps.kruise.io/v1beta1", "kind": "SidecarSet", "metadata": {"name": "log"}, "spec": spec})).unwrap()
+        };
+        let mut listed = Vec::new();
+        feed.take::<Sets>(&mut listed, Event::Apply(set(serde_json::json!({"selector": {"matchLabels": {"app": "web"}}}))));
+        assert_eq!(feed.state.read().snapshot().sets.len(), 1);
+        feed.take::<Sets>(&mut listed, Event::Apply(set(serde_json::json!({"selector": 7}))));
+        assert_eq!((feed.state.read().snapshot().sets.len(), feed.metrics.unusable.get()), (0, 1));
+    }
+}
