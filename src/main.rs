@@ -18,7 +18,7 @@ fn main() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // Nothing is left to do if standard error is closed.
-            let _ = writeln!(std::io::stderr(), "outrigger: {error:#}");
+            let _ = writeln!(std::io::stderr(), "outrigger: {}", told(&error));
             ExitCode::FAILURE
         }
     }
@@ -26,6 +26,14 @@ fn main() -> ExitCode {
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// An error with its causes, each said once: many errors quote their cause.
+fn told(error: &anyhow::Error) -> String {
+    error.chain().skip(1).fold(error.to_string(), |text, cause| {
+        let cause = cause.to_string();
+        if text.contains(&cause) { text } else { format!("{text}: {cause}") }
+    })
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<()> {
