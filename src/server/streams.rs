@@ -1,5 +1,6 @@
 //! The requests of a connection run on the connection's own task: none is handed from task to task, and small answers that
-//! are ready together leave in one write (`h2` writes and flushes a body of 256 bytes or more by itself). A connection has one core then, which decides some ten thousand reviews a second.
+//! are ready together leave in one write (`h2` writes and flushes a body of 256 bytes or more by itself). A connection has
+//! one core then, which decides some ten thousand reviews a second.
 
 use std::{
     future::{Future, poll_fn},
