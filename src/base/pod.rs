@@ -13,7 +13,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::{
-    decode::{DecodeError, Text, or_default, text},
+    decode::{DecodeError, Object, Text, or_default, text},
     selector::Labels,
 };
 
@@ -134,22 +134,22 @@ pub struct Spec<'a> {
 
 #[derive(Default, Deserialize)]
 struct WithSpec<'a> {
-    #[serde(borrow, default, deserialize_with = "or_default")]
-    spec: Spec<'a>,
+    #[serde(borrow, default)]
+    spec: Object<Spec<'a>>,
 }
 
 #[derive(Deserialize)]
 struct WithMeta<'a> {
     #[serde(borrow, default)]
     #[expect(dead_code, reason = "read for its errors")]
-    metadata: Option<Meta<'a>>,
+    metadata: Object<Meta<'a>>,
 }
 
 impl<'a> Spec<'a> {
     /// Reads the spec of a pod.
     pub fn read(object: &'a RawValue) -> Result<Self, DecodeError> {
         let pod: WithSpec<'a> = serde_json::from_str(object.get()).map_err(|_| DecodeError::of::<WithSpec<'a>>(object))?;
-        Ok(pod.spec)
+        pod.spec.0.ok_or_else(|| DecodeError { path: "spec".to_owned(), problem: "missing".to_owned() })
     }
 }
 
@@ -220,7 +220,7 @@ impl<'a> Visitor<'a> for FindMetadata<'_, 'a> {
     fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<Cow<'a, str>>()? {
             if key == "metadata" {
-                *self.0 = Found::Member(map.next_value()?);
+                *self.0 = Found::Member(map.next_value::<Object<Meta<'a>>>()?.0);
                 return Ok(());
             }
             map.next_value::<IgnoredAny>()?;
@@ -276,13 +276,19 @@ mod tests {
         assert!(Meta::read(raw(r#"{"metadata":null,"spec":{}}"#)).unwrap().is_none());
         let spec = Spec::read(raw(r#"{"spec":{"containers":[{"name":"a","env":null}],"volumes":null}}"#)).unwrap();
         assert!(spec.containers.unwrap()[0].env.is_none() && spec.volumes.is_none());
-        assert!(Spec::read(raw(r#"{"spec":null}"#)).unwrap().containers.is_none());
     }
 
     #[test]
     fn a_member_of_another_type_is_named_by_its_path() {
         let error = Meta::read(raw(r#"{"metadata":{"labels":{"a":7}}}"#)).unwrap_err();
         assert_eq!(error.to_string(), "metadata.labels.a: invalid type: integer `7`, expected a string");
+        for json in [r#"{"spec":null}"#, r#"{"kind":"Pod"}"#] {
+            assert_eq!(Spec::read(raw(json)).unwrap_err().to_string(), "spec: missing");
+        }
+        let error = Spec::read(raw(r#"{"spec":[]}"#)).unwrap_err();
+        assert_eq!(error.to_string(), "spec: invalid type: sequence, expected an object");
+        let error = Meta::read(raw(r#"{"metadata":[],"spec":{}}"#)).unwrap_err();
+        assert_eq!(error.to_string(), "metadata: invalid type: sequence, expected an object");
         let error = Spec::read(raw(r#"{"spec":{"containers":[{"name":"web","image":7}]}}"#)).unwrap_err();
         assert_eq!(error.to_string(), "spec.containers[0].image: invalid type: integer `7`, expected a string");
     }

@@ -7,7 +7,11 @@ use super::{
     inject::annotate as set,
     keys::{VERSION_ALT_PREFIX, VERSION_PREFIX, WORKING_HOT_UPGRADE},
 };
-use crate::{admission::edits::Edits, base::go_json, base::pod::Meta};
+use crate::{
+    admission::edits::{Edits, quoted},
+    base::go_json,
+    base::pod::Meta,
+};
 
 /// One of the two containers, as they are injected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +38,8 @@ impl Twin {
     pub fn env(self, sidecar: &str) -> [String; 2] {
         let container = self.name(sidecar);
         [("SIDECARSET_VERSION", VERSION_PREFIX), ("SIDECARSET_VERSION_ALT", VERSION_ALT_PREFIX)].map(|(name, prefix)| {
-            format!(r#"{{"name":"{name}","valueFrom":{{"fieldRef":{{"fieldPath":"metadata.annotations['{prefix}{container}']"}}}}}}"#)
+            let path = quoted(&format!("metadata.annotations['{prefix}{container}']"));
+            format!(r#"{{"name":"{name}","valueFrom":{{"fieldRef":{{"fieldPath":{path}}}}}}}"#)
         })
     }
 }
@@ -62,4 +67,20 @@ pub fn annotate(meta: &Meta<'_>, sidecar: &str, edits: &mut Edits) {
     }
     text.push('}');
     set(meta, WORKING_HOT_UPGRADE, text, edits);
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn a_name_with_quotes_does_not_break_out_of_its_json() {
+        for json in Twin::Working.env("a\"b\u{0}") {
+            let value: Value = serde_json::from_str(&json).unwrap();
+            let path = value["valueFrom"]["fieldRef"]["fieldPath"].as_str().unwrap();
+            assert!(path.ends_with("/a\"b\u{0}-1']"), "{path}");
+        }
+    }
 }

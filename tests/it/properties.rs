@@ -149,6 +149,32 @@ fn says(whole: &Value, part: &Value) -> bool {
     }
 }
 
+/// All places of a value, as JSON pointers.
+fn places(value: &Value, at: &str, found: &mut Vec<String>) {
+    found.push(at.to_owned());
+    for (key, member) in value.as_object().into_iter().flatten() {
+        places(member, &format!("{at}/{}", key.replace('~', "~0").replace('/', "~1")), found);
+    }
+    for (index, item) in value.as_array().into_iter().flatten().enumerate() {
+        places(item, &format!("{at}/{index}"), found);
+    }
+}
+
+fn odd() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(Value::Null),
+        Just(json!(7)),
+        Just(json!(-1.5)),
+        Just(json!(true)),
+        Just(json!("")),
+        Just(json!("$(A)\u{0}\u{2028}")),
+        Just(json!([])),
+        Just(json!([null])),
+        Just(json!({})),
+        Just(json!({"name": null})),
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
@@ -188,6 +214,31 @@ proptest! {
         for sidecar in set["spec"]["containers"].as_array().into_iter().flatten() {
             let future = json!({"futureSidecar": sidecar["futureSidecar"]});
             prop_assert!(injected["spec"]["containers"].as_array().unwrap().iter().any(|container| says(container, &future)));
+        }
+    }
+
+    /// Neither a pod nor a set is so odd that there is no answer. (A panic fails the test.)
+    #[test]
+    fn odd_pods_and_odd_sets_are_answered(pod in pod(), set in set("a", ["log", "mesh"], "boot"), oddities in proptest::collection::vec((any::<prop::sample::Index>(), odd(), any::<bool>()), 1..4)) {
+        let (mut pod, mut set) = (pod, set);
+        for (place, odd, is_in_pod) in oddities {
+            let target = if is_in_pod { &mut pod } else { &mut set["spec"] };
+            let mut all = Vec::new();
+            places(target, "", &mut all);
+            *target.pointer_mut(place.get::<String>(&all)).unwrap() = odd;
+        }
+        let mut state = State::default();
+        if let Ok(set) = serde_json::from_value(set) {
+            let _ = state.apply_set(set);
+        }
+        let request = json!({"uid": "u", "operation": "CREATE", "resource": {"group": "", "version": "v1", "resource": "pods"}, "namespace": "shop", "object": pod});
+        let value = json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": request});
+        let response = reviews::answer(&Document { file: "test".to_owned(), number: 1, value }, &state, NOW).unwrap()["response"].clone();
+        match response["allowed"].as_bool() {
+            // What is patched can be patched: the pointers of the patch exist.
+            Some(true) => drop(patched(&request, &response)),
+            Some(false) => prop_assert!(response["status"]["message"].as_str().is_some_and(|message| message.len() > 5), "{}", response),
+            None => prop_assert!(false, "{}", response),
         }
     }
 }
