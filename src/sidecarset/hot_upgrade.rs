@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    inject::annotate as set,
+    inject::{annotate as set, annotation},
     keys::{VERSION_ALT_PREFIX, VERSION_PREFIX, WORKING_HOT_UPGRADE},
 };
 use crate::{
@@ -52,20 +52,12 @@ pub fn annotate(meta: &Meta<'_>, sidecar: &str, edits: &mut Edits) {
         set(meta, &format!("{VERSION_PREFIX}{container}"), own.to_owned(), edits);
         set(meta, &format!("{VERSION_ALT_PREFIX}{container}"), other.to_owned(), edits);
     }
-    let earlier = edits.annotation(WORKING_HOT_UPGRADE).or_else(|| meta.annotation(WORKING_HOT_UPGRADE));
+    let earlier = annotation(meta, edits, WORKING_HOT_UPGRADE);
     // A text that is no such object counts as none, as in the reference; so does `null`, on which it panics.
     let mut working: BTreeMap<String, String> = earlier.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     working.insert(sidecar.to_owned(), Twin::Working.name(sidecar));
-    let mut text = String::from("{");
-    for (index, (sidecar, container)) in working.iter().enumerate() {
-        if index > 0 {
-            text.push(',');
-        }
-        go_json::write_string(&mut text, sidecar);
-        text.push(':');
-        go_json::write_string(&mut text, container);
-    }
-    text.push('}');
+    let mut text = String::new();
+    go_json::write_members(&mut text, working, |out, container| go_json::write_string(out, &container));
     set(meta, WORKING_HOT_UPGRADE, text, edits);
 }
 

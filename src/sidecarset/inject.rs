@@ -99,7 +99,7 @@ pub fn inject(
 }
 
 /// What an annotation is by now.
-fn annotation<'e>(meta: &'e Meta<'_>, edits: &'e Edits, key: &str) -> Option<&'e str> {
+pub(super) fn annotation<'e>(meta: &'e Meta<'_>, edits: &'e Edits, key: &str) -> Option<&'e str> {
     edits.annotation(key).or_else(|| meta.annotation(key))
 }
 

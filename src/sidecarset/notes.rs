@@ -120,16 +120,7 @@ impl<'a> Notes<'a> {
             all.insert(set, Cow::Owned(text));
         }
         let mut out = String::with_capacity(all.values().map(|text| text.len() + 64).sum());
-        for (index, (set, text)) in all.into_iter().enumerate() {
-            out.push(if index == 0 { '{' } else { ',' });
-            go_json::write_string(&mut out, set);
-            out.push(':');
-            out.push_str(&text);
-        }
-        if out.is_empty() {
-            out.push('{');
-        }
-        out.push('}');
+        go_json::write_members(&mut out, all, |out, text| out.push_str(&text));
         out
     }
 }
@@ -175,16 +166,7 @@ fn note<'l>(time: Option<Timestamp>, hash: &str, set: &str, list: Option<impl It
     out.push_str(",\"sidecarList\":");
     match list {
         None => out.push_str("null"),
-        Some(names) => {
-            out.push('[');
-            for (index, name) in names.enumerate() {
-                if index > 0 {
-                    out.push(',');
-                }
-                go_json::write_string(&mut out, name);
-            }
-            out.push(']');
-        }
+        Some(names) => go_json::write_list(&mut out, names, go_json::write_string),
     }
     if !revision.is_empty() {
         out.push_str(",\"controllerRevision\":");
