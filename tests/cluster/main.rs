@@ -14,7 +14,6 @@ mod keys;
 mod leftovers;
 mod loopback;
 mod nodes;
-#[expect(dead_code, reason = "most of it is for the tests that come with the server")]
 mod outrigger;
 mod recovery;
 mod simulated;

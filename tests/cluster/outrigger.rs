@@ -71,26 +71,6 @@ impl Outrigger {
     pub(crate) fn admin_url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.admin)
     }
-
-    /// SIGKILL.
-    pub(crate) fn kill(&self) -> Result<()> {
-        self.process.kill()
-    }
-
-    /// SIGTERM; returns how it ended.
-    pub(crate) async fn terminate(&self) -> Result<String> {
-        self.process.terminate()?;
-        eventually("end of the server", READY_WITHIN, async || {
-            ensure!(self.process.ended()?.is_some(), "it still runs");
-            Ok(())
-        })
-        .await?;
-        self.process.ended()?.context("it has ended")
-    }
-
-    pub(crate) fn log_tail(&self) -> String {
-        self.process.log_tail()
-    }
 }
 
 fn program(cluster: &Cluster, namespace: &str, ports: (u16, u16), identity: &Identity, extra: &[&str]) -> Result<Program> {
