@@ -1,0 +1,70 @@
+//! Texts that many objects have in common, kept once: label keys, images, hashes.
+
+use std::{collections::HashSet, sync::Arc};
+
+/// Gives the same text the same memory.
+#[derive(Debug, Default)]
+pub struct Interner {
+    texts: HashSet<Arc<str>>,
+    /// How many texts there may be before those that nobody holds any more are looked for.
+    limit: usize,
+}
+
+impl Interner {
+    const FIRST_LIMIT: usize = 1024;
+
+    /// The one copy of this text.
+    pub fn of(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.texts.get(text) {
+            return Arc::clone(known);
+        }
+        self.sweep();
+        let new: Arc<str> = text.into();
+        self.texts.insert(Arc::clone(&new));
+        new
+    }
+
+    /// How many texts are kept.
+    pub fn len(&self) -> usize {
+        self.texts.len()
+    }
+
+    /// Whether no text is kept.
+    pub fn is_empty(&self) -> bool {
+        self.texts.is_empty()
+    }
+
+    /// Forgets what nobody holds, whenever the number of texts has doubled: a fixed cost a text.
+    fn sweep(&mut self) {
+        if self.texts.len() < self.limit.max(Self::FIRST_LIMIT) {
+            return;
+        }
+        self.texts.retain(|text| Arc::strong_count(text) > 1);
+        self.texts.shrink_to(self.texts.len() * 2);
+        self.limit = self.texts.len() * 2;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_texts_share_memory() {
+        let mut interner = Interner::default();
+        let (one, other) = (interner.of("web"), interner.of("web"));
+        assert!(Arc::ptr_eq(&one, &other));
+        assert_eq!(interner.len(), 1);
+    }
+
+    #[test]
+    fn texts_that_nobody_holds_are_forgotten() {
+        let mut interner = Interner::default();
+        let kept = interner.of("kept");
+        for number in 0..100_000 {
+            drop(interner.of(&number.to_string()));
+        }
+        assert!(interner.len() <= Interner::FIRST_LIMIT + 1, "{}", interner.len());
+        assert!(Arc::ptr_eq(&kept, &interner.of("kept")));
+    }
+}
