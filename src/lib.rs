@@ -55,6 +55,7 @@ pub mod args;
 pub mod base;
 
 pub mod admission;
+pub mod plan;
 
 pub mod sidecarset;
 

@@ -4,6 +4,7 @@ pub mod decode;
 pub mod gates;
 pub mod go_json;
 pub mod hash;
+pub mod image;
 pub mod interned;
 pub mod names;
 pub mod observed;

@@ -1,7 +1,6 @@
 //! What a set says where its author said nothing, and the hashes of what it says then.
 
 mod container;
-mod image;
 mod volume;
 
 use k8s_openapi::apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString};
@@ -95,6 +94,15 @@ fn check(spec: &SidecarSetSpec) -> Result<(), WrongType> {
         shape::check(shape::VOLUME, &volume.0).map_err(|wrong| wrong.under(&format!("spec.volumes[{index}]")))?;
     }
     Ok(())
+}
+
+/// Gives a set that has not been through the defaulting webhook (it carries no hash) its defaults.
+pub fn complete(set: &mut SidecarSet) {
+    let has_hash = set.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(keys::HASH));
+    if !has_hash {
+        apply_schema(&mut set.spec);
+        apply(set);
+    }
 }
 
 /// Fills in the defaults, drops what is empty and means nothing, and writes both hashes. What no one here knows stays.

@@ -68,10 +68,7 @@ impl Entry {
     /// Compiles a set. One that has not been through the defaulting webhook (it carries no hash) is given its defaults.
     pub fn compile(mut set: SidecarSet, revisions: &Revisions) -> Result<Self, SetError> {
         let annotation = |set: &SidecarSet, key: &str| set.metadata.annotations.as_ref().and_then(|all| all.get(key)).cloned();
-        if annotation(&set, super::keys::HASH).is_none() {
-            default::apply_schema(&mut set.spec);
-            default::apply(&mut set);
-        }
+        default::complete(&mut set);
         let name = set.metadata.name.clone().unwrap_or_default();
         let compile =
             |field, selector: &LabelSelector| Selector::compile(selector).map_err(|source| SetError { set: name.clone(), field, source });

@@ -22,3 +22,9 @@ pub const CUSTOM_VERSION: &str = "apps.kruise.io/sidecarset-custom-version";
 pub const SET_NAME: &str = "kruise.io/sidecarset-name";
 /// Variable that marks every injected container.
 pub const IS_INJECTED: &str = "IS_INJECTED";
+/// Annotation of pods whose sidecars were updated in place: JSON object from set name to what ran before.
+pub const IN_PLACE_STATE: &str = "kruise.io/sidecarset-inplace-update-state";
+/// Pod condition that says of each set whether it can be updated in place; its message is a JSON object from set name to that.
+pub const UPGRADABLE: &str = "SidecarSetUpgradable";
+/// Annotation of a set, our own: `true` lets its native sidecars be updated in place.
+pub const UPDATE_NATIVE_SIDECARS: &str = "outrigger.kruise.io/update-native-sidecars";

@@ -4,6 +4,7 @@
 //! A new pod is first matched ([`select::select`]), then injected ([`inject::inject`]).
 
 pub mod api;
+pub mod change;
 pub mod content;
 pub mod default;
 pub mod expression;
@@ -12,6 +13,8 @@ pub mod hot_upgrade;
 pub mod index;
 pub mod inject;
 pub mod keys;
+pub mod marks;
+pub mod member;
 pub mod metadata;
 pub mod notes;
 pub mod place;
@@ -19,8 +22,10 @@ pub mod place;
 mod recorded;
 pub mod resources;
 pub mod revision;
+pub mod rollout;
 pub mod schema;
 pub mod select;
 pub mod shape;
 pub mod shared;
+pub mod upgrade;
 pub mod v1alpha1;

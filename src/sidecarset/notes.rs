@@ -18,20 +18,25 @@ use crate::base::{
     go_json,
 };
 
-/// A note of an earlier injection.
+/// A note of an earlier injection or update.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Note<'a> {
+pub struct Note<'a> {
+    /// When it was written.
     #[serde(default)]
-    update_timestamp: Option<Timestamp>,
+    pub update_timestamp: Option<Timestamp>,
+    /// Which content of the set the pod has.
     #[serde(borrow, default, deserialize_with = "text")]
-    hash: Cow<'a, str>,
+    pub hash: Cow<'a, str>,
+    /// The set.
     #[serde(borrow, default, deserialize_with = "text")]
-    sidecar_set_name: Cow<'a, str>,
+    pub sidecar_set_name: Cow<'a, str>,
+    /// The set's containers.
     #[serde(default)]
-    sidecar_list: Option<Vec<String>>,
+    pub sidecar_list: Option<Vec<String>>,
+    /// The revision that records the content.
     #[serde(borrow, default, deserialize_with = "text")]
-    controller_revision: Cow<'a, str>,
+    pub controller_revision: Cow<'a, str>,
 }
 
 #[derive(Deserialize)]
@@ -125,7 +130,8 @@ impl<'a> Notes<'a> {
     }
 }
 
-fn read(annotation: &str) -> Result<BTreeMap<Cow<'_, str>, Note<'_>>, String> {
+/// All notes of an annotation, by set, in either form; on failure what the decoder found.
+pub fn read(annotation: &str) -> Result<BTreeMap<Cow<'_, str>, Note<'_>>, String> {
     if annotation.is_empty() {
         return Ok(BTreeMap::new());
     }
@@ -151,14 +157,11 @@ pub fn sidecars_of<'a>(annotation: &str, sets: impl Iterator<Item = &'a str>) ->
     sets.filter_map(|set| notes.remove(set)).filter_map(|note| note.sidecar_list).flatten().collect()
 }
 
-fn note<'l>(time: Option<Timestamp>, hash: &str, set: &str, list: Option<impl Iterator<Item = &'l str>>, revision: &str) -> String {
+/// One note as it is written.
+pub fn note<'l>(time: Option<Timestamp>, hash: &str, set: &str, list: Option<impl Iterator<Item = &'l str>>, revision: &str) -> String {
     let mut out = String::with_capacity(256);
     out.push_str("{\"updateTimestamp\":");
-    match time {
-        // Whole seconds, as Kubernetes writes times. Writing to a String cannot fail.
-        Some(time) => drop(write!(out, "\"{}\"", time.strftime("%Y-%m-%dT%H:%M:%SZ"))),
-        None => out.push_str("null"),
-    }
+    write_time(&mut out, time);
     out.push_str(",\"hash\":");
     go_json::write_string(&mut out, hash);
     out.push_str(",\"sidecarSetName\":");
@@ -174,6 +177,15 @@ fn note<'l>(time: Option<Timestamp>, hash: &str, set: &str, list: Option<impl It
     }
     out.push('}');
     out
+}
+
+/// A time in whole seconds, as Kubernetes writes times, or `null`.
+pub fn write_time(out: &mut String, time: Option<Timestamp>) {
+    match time {
+        // Writing to a String cannot fail.
+        Some(time) => drop(write!(out, "\"{}\"", time.strftime("%Y-%m-%dT%H:%M:%SZ"))),
+        None => out.push_str("null"),
+    }
 }
 
 /// The list of sets: what it held already and `sets`, sorted, each once.

@@ -1,7 +1,7 @@
 use serde_json::{Map, Value};
 
-use super::{super::shape, default_member, image, inner, items};
-use crate::base::quantity::Quantity;
+use super::{super::shape, default_member, inner, items};
+use crate::base::{image, quantity::Quantity};
 
 /// Fills in what Kubernetes would fill in, as far as the reference does: no defaults for startup probes, for requests, and for the
 /// ports of pods on the host's network. The hash is taken of the result, so it cannot be more either.

@@ -13,7 +13,7 @@ const ROOMS: &[&[&str]] = &[
     &["handlers"],
     &["state"],
     &["sidecarset"],
-    &["admission"],
+    &["admission", "plan"],
     &["base"],
 ];
 
@@ -27,7 +27,7 @@ pub(super) const EXCEPTIONS: &[(&str, &str)] = &[
     ("server", "telemetry::metrics"),
 ];
 
-const PURE: &[&str] = &["handlers", "state", "sidecarset", "admission", "base"];
+const PURE: &[&str] = &["handlers", "state", "sidecarset", "admission", "plan", "base"];
 
 /// Paths that lead out of a pure room.
 const IMPURE: &[&str] = &[

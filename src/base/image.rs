@@ -18,7 +18,7 @@ const FORM: &str = concat!(
 static REFERENCE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(FORM).ok());
 
 /// Whether the image is the latest of its name: by its tag, or because it has neither tag nor digest. What is no image name is not.
-pub(super) fn is_latest(image: &str) -> bool {
+pub fn is_latest(image: &str) -> bool {
     // An image by its bare digest, which is no name.
     if image.len() == 64 && image.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
         return false;
@@ -34,6 +34,24 @@ pub(super) fn is_latest(image: &str) -> bool {
         Some(tag) => tag.as_str() == "latest",
         None => parts.name("digest").is_none(),
     }
+}
+
+/// Whether two names mean the same image: hosts, `library/` and `:latest` that Docker would add count as written.
+pub fn is_same(one: &str, other: &str) -> bool {
+    one == other || written_out(one) == written_out(other)
+}
+
+/// The digest that an image is pinned by, as `sha256:…`. Also of what a runtime reports as an image's ID, if it names one by its digest.
+pub fn digest(image: &str) -> Option<&str> {
+    let (_, digest) = image.rsplit_once('@')?;
+    let (algorithm, hex) = digest.split_once(':')?;
+    (!algorithm.is_empty() && !hex.is_empty()).then_some(digest)
+}
+
+fn written_out(image: &str) -> String {
+    let (host, remainder) = split_host(image);
+    let has_tag = remainder.contains('@') || remainder.rsplit('/').next().is_some_and(|last| last.contains(':'));
+    format!("{host}/{remainder}{}", if has_tag { "" } else { ":latest" })
 }
 
 /// The host, which is Docker's own if none is named, and the rest of an image's name.
@@ -53,6 +71,34 @@ fn split_host(image: &str) -> (&str, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_docker_would_complete_alike_are_the_same_image() {
+        for (one, other, want) in [
+            ("busybox", "docker.io/library/busybox:latest", true),
+            ("busybox:2", "docker.io/library/busybox:2", true),
+            ("team/log:2", "docker.io/team/log:2", true),
+            ("busybox:2", "busybox:3", false),
+            ("busybox@sha256:a", "docker.io/library/busybox@sha256:a", true),
+            ("registry.example:5000/log", "registry.example:5000/log:latest", true),
+            ("registry.example/busybox:2", "busybox:2", false),
+        ] {
+            assert_eq!(is_same(one, other), want, "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn a_digest_is_found_in_names_and_in_what_runtimes_report() {
+        for (image, want) in [
+            ("log@sha256:ab", Some("sha256:ab")),
+            ("docker-pullable://team/log@sha256:ab", Some("sha256:ab")),
+            ("log:1", None),
+            ("sha256:ab", None),
+            ("log@", None),
+        ] {
+            assert_eq!(digest(image), want, "{image}");
+        }
+    }
 
     #[test]
     fn an_image_is_the_latest_by_its_tag_or_for_want_of_tag_and_digest() {
