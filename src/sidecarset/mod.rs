@@ -5,9 +5,12 @@
 
 pub mod api;
 pub mod change;
+pub mod condition;
 pub mod content;
 pub mod default;
 pub mod expression;
+#[cfg(test)]
+mod fixtures;
 pub mod hash;
 pub mod hot_upgrade;
 pub mod index;
@@ -27,5 +30,6 @@ pub mod schema;
 pub mod select;
 pub mod shape;
 pub mod shared;
+pub mod status;
 pub mod upgrade;
 pub mod v1alpha1;
