@@ -22,3 +22,5 @@ pub const CUSTOM_VERSION: &str = "apps.kruise.io/sidecarset-custom-version";
 pub const SET_NAME: &str = "kruise.io/sidecarset-name";
 /// Variable that marks every injected container.
 pub const IS_INJECTED: &str = "IS_INJECTED";
+/// Annotation of a set, ours: exactly `"true"` lets it have native sidecars together with `RollingUpdate`.
+pub const UPDATE_NATIVE: &str = "outrigger.kruise.io/update-native-sidecars";

@@ -1,7 +1,8 @@
 //! SidecarSet: containers that are added to the pods a set selects, at admission.
 //!
 //! A set is compiled once ([`index::Entry`], [`content::Content`]) and filed where pods find it ([`index::SetIndex`]).
-//! A new pod is first matched ([`select::select`]), then injected ([`inject::inject`]).
+//! A new pod is first matched ([`select::select`]), then injected ([`inject::inject`]). A set itself is given its defaults
+//! ([`default::defaulted`]) and judged ([`validate::validate`]) when it is written.
 
 pub mod api;
 pub mod content;
@@ -24,3 +25,5 @@ pub mod select;
 pub mod shape;
 pub mod shared;
 pub mod v1alpha1;
+pub mod validate;
+pub mod whitelist;
