@@ -45,6 +45,7 @@ const KNOWN: &[(&str, bool)] = &[
 ];
 
 /// The gates that decisions ask for, each a plain field: they are read for every pod.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gates {
     /// `PodWebhook`: pods are looked at at all.
@@ -53,6 +54,8 @@ pub struct Gates {
     pub readiness_gate_everywhere: bool,
     /// `EnableSortSidecarContainerByName`: regular sidecars of all sets are sorted by name.
     pub sort_sidecars_by_name: bool,
+    /// `SidecarSetPatchPodMetadataDefaultsAllowed`: without a whitelist for it, sets may put any annotation on pods.
+    pub patch_any_annotation: bool,
 }
 
 /// What is wrong with a list of gates.
@@ -86,13 +89,14 @@ impl Gates {
             pod_webhook,
             readiness_gate_everywhere: pod_webhook && on("KruisePodReadinessGate"),
             sort_sidecars_by_name: on("EnableSortSidecarContainerByName"),
+            patch_any_annotation: on("SidecarSetPatchPodMetadataDefaultsAllowed"),
         })
     }
 }
 
 impl Default for Gates {
     fn default() -> Self {
-        Self { pod_webhook: true, readiness_gate_everywhere: false, sort_sidecars_by_name: false }
+        Self { pod_webhook: true, readiness_gate_everywhere: false, sort_sidecars_by_name: false, patch_any_annotation: false }
     }
 }
 

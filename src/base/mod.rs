@@ -1,8 +1,10 @@
 //! Words: facts and values of Kubernetes that several rooms speak of. Pure; imports nothing of ours.
 
 pub mod decode;
+pub mod field;
 pub mod gates;
 pub mod go_json;
+pub mod go_text;
 pub mod hash;
 pub mod image;
 pub mod interned;

@@ -26,5 +26,5 @@ pub const IS_INJECTED: &str = "IS_INJECTED";
 pub const IN_PLACE_STATE: &str = "kruise.io/sidecarset-inplace-update-state";
 /// Pod condition that says of each set whether it can be updated in place; its message is a JSON object from set name to that.
 pub const UPGRADABLE: &str = "SidecarSetUpgradable";
-/// Annotation of a set, our own: `true` lets its native sidecars be updated in place.
-pub const UPDATE_NATIVE_SIDECARS: &str = "outrigger.kruise.io/update-native-sidecars";
+/// Annotation of a set, ours: exactly `"true"` lets it have native sidecars together with `RollingUpdate`.
+pub const UPDATE_NATIVE: &str = "outrigger.kruise.io/update-native-sidecars";

@@ -1,7 +1,8 @@
 //! SidecarSet: containers that are added to the pods a set selects, at admission.
 //!
 //! A set is compiled once ([`index::Entry`], [`content::Content`]) and filed where pods find it ([`index::SetIndex`]).
-//! A new pod is first matched ([`select::select`]), then injected ([`inject::inject`]).
+//! A new pod is first matched ([`select::select`]), then injected ([`inject::inject`]). A set itself is given its defaults
+//! ([`default::defaulted`]) and judged ([`validate::validate`]) when it is written.
 
 pub mod api;
 pub mod change;
@@ -33,3 +34,5 @@ pub mod shared;
 pub mod status;
 pub mod upgrade;
 pub mod v1alpha1;
+pub mod validate;
+pub mod whitelist;

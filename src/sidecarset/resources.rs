@@ -68,7 +68,7 @@ impl ResourcesRule {
         let pattern = policy.target_containers_name_regex.clone().unwrap_or_default();
         Self {
             mode: Mode::named(&policy.target_containers_mode),
-            names: names(&pattern),
+            names: go_regex(&pattern),
             pattern,
             limits: Expression::both(policy.resources_expr.limits.as_ref(), ["CPU limits", "memory limits"]),
             requests: Expression::both(policy.resources_expr.requests.as_ref(), ["CPU requests", "memory requests"]),
@@ -110,7 +110,7 @@ impl ResourcesRule {
 }
 
 /// Compiles with classes of ASCII characters, as `\w` means to Go; a pattern that names Unicode classes outright gets those.
-fn names(pattern: &str) -> Result<Regex, String> {
+pub(super) fn go_regex(pattern: &str) -> Result<Regex, String> {
     let compile = |unicode| RegexBuilder::new(pattern).unicode(unicode).build();
     compile(false).or_else(|_| compile(true)).map_err(|error| error.to_string())
 }

@@ -63,7 +63,7 @@ impl Rollout {
         let compile =
             |field, selector: &LabelSelector| Selector::compile(selector).map_err(|source| SetError { set: name.clone(), field, source });
         let annotation = |key: &str| set.metadata.annotations.as_ref().and_then(|all| all.get(key)).cloned().unwrap_or_default();
-        let native_too = annotation(keys::UPDATE_NATIVE_SIDECARS) == "true";
+        let native_too = annotation(keys::UPDATE_NATIVE) == "true";
         let native = set.spec.init_containers.iter().flatten().filter(|container| native_too && container.is_native());
         let regular = set.spec.containers.iter().flatten();
         let sidecars: Vec<_> = regular.map(|one| sidecar(one, false)).chain(native.map(|one| sidecar(one, true))).collect();

@@ -9,6 +9,7 @@ use crate::sidecarset::{
     api::SidecarSet,
     index::{Entry, SetError, SetIndex},
     revision::{Revision, Revisions},
+    whitelist::Whitelist,
 };
 
 /// A namespace: its name and labels.
@@ -74,6 +75,19 @@ impl State {
             self.revisions.insert(revision);
         }
         self.sets.repin(&self.revisions);
+    }
+
+    /// The `ConfigMap` [`whitelist::CONFIGURATION`] of our own namespace was made or changed; these are its `data`. Nothing here
+    /// fails: validation reports a text that cannot be read to whoever needs it.
+    ///
+    /// [`whitelist::CONFIGURATION`]: crate::sidecarset::whitelist::CONFIGURATION
+    pub fn apply_configuration(&mut self, data: &BTreeMap<String, String>) {
+        self.whitelist = Whitelist::of(data);
+    }
+
+    /// That `ConfigMap` was deleted, or does not exist.
+    pub fn delete_configuration(&mut self) {
+        self.whitelist = Whitelist::default();
     }
 
     /// A namespace was made or changed.

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use crate::{
     base::gates::Gates,
-    sidecarset::{index::SetIndex, revision::Revisions, select},
+    sidecarset::{index::SetIndex, revision::Revisions, select, validate::World, whitelist::Whitelist},
 };
 
 /// Everything that decisions look at.
@@ -17,6 +17,7 @@ pub struct State {
     sets: SetIndex,
     revisions: Revisions,
     namespaces: HashMap<String, BTreeMap<String, String>>,
+    whitelist: Whitelist,
     gates: Gates,
     tally: Tally,
 }
@@ -26,6 +27,10 @@ pub struct State {
 pub struct Snapshot<'s> {
     /// All SidecarSets.
     pub sets: &'s SetIndex,
+    /// All recorded revisions of sets.
+    pub revisions: &'s Revisions,
+    /// Which annotations sets may put on pods.
+    pub whitelist: &'s Whitelist,
     /// Which features are on.
     pub gates: &'s Gates,
     /// Pods that were given part of a canary.
@@ -41,7 +46,14 @@ impl State {
 
     /// What a decision at this moment sees.
     pub fn snapshot(&self) -> Snapshot<'_> {
-        Snapshot { sets: &self.sets, gates: &self.gates, tally: &self.tally, namespaces: &self.namespaces }
+        Snapshot {
+            sets: &self.sets,
+            revisions: &self.revisions,
+            whitelist: &self.whitelist,
+            gates: &self.gates,
+            tally: &self.tally,
+            namespaces: &self.namespaces,
+        }
     }
 }
 
@@ -49,6 +61,24 @@ impl<'s> Snapshot<'s> {
     /// Labels of a namespace; `None` if there is no such namespace, as far as known.
     pub fn namespace_labels(&self, name: &str) -> Option<&'s BTreeMap<String, String>> {
         self.namespaces.get(name)
+    }
+}
+
+impl World for Snapshot<'_> {
+    fn sets(&self) -> &SetIndex {
+        self.sets
+    }
+
+    fn revisions(&self) -> &Revisions {
+        self.revisions
+    }
+
+    fn whitelist(&self) -> &Whitelist {
+        self.whitelist
+    }
+
+    fn gates(&self) -> &Gates {
+        self.gates
     }
 }
 
