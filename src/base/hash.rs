@@ -8,12 +8,35 @@ const SAFE: [char; 16] = ['4', '5', '6', '7', '8', '9', 'b', 'c', 'd', 'f', 'v',
 
 /// SHA-256 of the text, as 64 characters. The same in every process and version, and the same as the reference's.
 pub fn stable(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|half| SAFE.get(usize::from(half))).collect()
+    digest(text).iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|half| SAFE.get(usize::from(half))).collect()
+}
+
+/// SHA-256 of the text, to be compared with others.
+pub fn digest(text: &str) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
+}
+
+/// FNV-1 of 32 bits over the parts, one behind the other, as a decimal number in safe characters: what stands behind the dash in the
+/// names of ControllerRevisions. (`pkg/controller/history` and `SafeEncodeString` of Kubernetes)
+pub fn short(parts: &[&str]) -> String {
+    const OFFSET: u32 = 0x811c_9dc5;
+    const PRIME: u32 = 0x0100_0193;
+    let bytes = parts.iter().flat_map(|part| part.bytes());
+    let number = bytes.fold(OFFSET, |hash, byte| hash.wrapping_mul(PRIME) ^ u32::from(byte));
+    number.to_string().bytes().filter_map(|digit| SAFE.get(usize::from(digit.wrapping_sub(b'0')))).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn short_hashes_are_those_of_kubernetes() {
+        assert_eq!(short(&["{}", "10"]), "7f9c96b658");
+        assert_eq!(short(&["{}1", "0"]), short(&["{}", "10"]));
+        // FNV-1 of nothing is its offset, 2166136261.
+        assert_eq!(short(&[]), "65bb57b6b5");
+    }
 
     #[test]
     fn hashes_are_those_of_the_reference() {

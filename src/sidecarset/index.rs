@@ -16,8 +16,8 @@ use super::{
     content::Content,
     default,
     keys::{CANARY, CANARY_BASE},
-    revision::{Revisions, restore},
-    select::{Choice, PinError},
+    revision::{Revision, Revisions, restore},
+    select::{Choice, PinError, Recorded},
 };
 use crate::base::{
     pod::Pairs,
@@ -103,6 +103,19 @@ impl Entry {
         });
     }
 
+    /// The name of the revision that is asked for.
+    fn revision_name(&self) -> Option<&str> {
+        match &self.choice {
+            Choice::Recorded { revision: Recorded::Name(name), .. } => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Whether this custom version is asked for.
+    fn asks_for_version(&self, given: Option<&str>) -> bool {
+        matches!(&self.choice, Choice::Recorded { revision: Recorded::CustomVersion(version), .. } if Some(version.as_str()) == given)
+    }
+
     /// A copy that speaks of the revisions as they are now, for sets that name one.
     fn repinned(&self, revisions: &Revisions) -> Option<Self> {
         let set = self.object.as_deref()?.clone();
@@ -126,7 +139,8 @@ pub struct SetIndex {
     by_name: BTreeMap<String, Arc<Entry>>,
     by_namespace: HashMap<String, Bucket>,
     cluster_wide: Bucket,
-    pinned: BTreeSet<String>,
+    /// Sets that ask for a revision by its name, by that name.
+    by_revision: HashMap<String, BTreeSet<String>>,
 }
 
 /// Sets of one scope, by one label each.
@@ -141,8 +155,8 @@ impl SetIndex {
     pub fn insert(&mut self, entry: Entry) {
         self.remove(&entry.name.clone());
         let entry = Arc::new(entry);
-        if entry.pinned.is_some() {
-            self.pinned.insert(entry.name.clone());
+        if let Some(revision) = entry.revision_name() {
+            self.by_revision.entry(revision.to_owned()).or_default().insert(entry.name.clone());
         }
         match &entry.bound_to {
             Some(namespaces) => {
@@ -158,7 +172,14 @@ impl SetIndex {
     /// Forgets a set. Says whether it was there.
     pub fn remove(&mut self, name: &str) -> bool {
         let Some(entry) = self.by_name.remove(name) else { return false };
-        self.pinned.remove(name);
+        if let Some(revision) = entry.revision_name()
+            && let Some(sets) = self.by_revision.get_mut(revision)
+        {
+            sets.remove(name);
+            if sets.is_empty() {
+                self.by_revision.remove(revision);
+            }
+        }
         match &entry.bound_to {
             Some(namespaces) => {
                 for namespace in namespaces {
@@ -175,11 +196,30 @@ impl SetIndex {
         true
     }
 
-    /// Finds the contents of named revisions again, after a revision has come or gone.
-    pub fn repin(&mut self, revisions: &Revisions) {
-        let changed: Vec<_> = self.pinned.iter().filter_map(|name| self.by_name.get(name)?.repinned(revisions)).collect();
-        for entry in changed {
-            self.insert(entry);
+    /// Finds the contents of named revisions again, where these revisions may be meant: ones that came or went. Of one that changed,
+    /// both what it was and what it is have to be told.
+    pub fn repin<'r>(&mut self, changed: impl IntoIterator<Item = &'r Revision>, revisions: &Revisions) {
+        let mut sets = BTreeSet::new();
+        for revision in changed {
+            sets.extend(self.by_revision.get(&revision.name).into_iter().flatten().cloned());
+            // A custom version is always one of the set's own revisions.
+            let owner = revision.set_name.as_ref().and_then(|set| self.by_name.get(set));
+            sets.extend(owner.filter(|entry| entry.asks_for_version(revision.custom_version.as_deref())).map(|entry| entry.name.clone()));
+        }
+        self.repin_sets(sets, revisions);
+    }
+
+    /// Finds the contents of all named revisions again: any of them may have come or gone.
+    pub fn repin_all(&mut self, revisions: &Revisions) {
+        let pinned = self.by_name.values().filter(|entry| entry.pinned.is_some()).map(|entry| entry.name.clone()).collect();
+        self.repin_sets(pinned, revisions);
+    }
+
+    fn repin_sets(&mut self, names: BTreeSet<String>, revisions: &Revisions) {
+        for name in names {
+            if let Some(entry) = self.by_name.get(&name).and_then(|entry| entry.repinned(revisions)) {
+                self.insert(entry);
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! Recorded revisions of sets: found by name or by custom version, and put in place of the present content.
 
+mod fingerprint;
 mod store;
 
 use jiff::Timestamp;
@@ -8,6 +9,7 @@ use serde_json::{Map, Value};
 use super::{api::SidecarSet, hash, keys};
 use crate::base::strategic_merge::{self, KeyedList, MergeError, PLAIN, Shape};
 
+pub use fingerprint::Fingerprint;
 pub use store::Revisions;
 
 /// A ControllerRevision that records what a set was.
@@ -17,6 +19,12 @@ pub struct Revision {
     pub name: String,
     /// The namespace that it is kept in.
     pub namespace: Option<String>,
+    /// The object's uid, as far as it has been in a cluster.
+    pub uid: Option<String>,
+    /// Which version of the object this is, as far as it has been in a cluster.
+    pub resource_version: Option<String>,
+    /// The uid of the object that controls it: the set that was recorded.
+    pub owner_uid: Option<String>,
     /// The set that it belongs to, by its label.
     pub set_name: Option<String>,
     /// The custom version that the set had, by its label.
@@ -31,7 +39,12 @@ pub struct Revision {
     pub created: Option<Timestamp>,
     /// A patch that makes of the set what it was.
     pub data: Value,
+    /// What `data` says, to be compared.
+    pub fingerprint: Fingerprint,
 }
+
+/// Later revisions have the greater number; where numbers are equal, time and then name decide.
+pub type Age = (i64, Option<Timestamp>, String);
 
 /// Why a revision cannot be read or put in place.
 #[derive(Debug, thiserror::Error)]
@@ -82,8 +95,12 @@ impl Revision {
             None => None,
             Some(time) => Some(time.parse().map_err(|_| member("metadata.creationTimestamp", "a time"))?),
         };
+        let data = object.get("data").cloned().unwrap_or_default();
         Ok(Self {
             namespace: text("/metadata/namespace".to_owned()),
+            uid: text("/metadata/uid".to_owned()),
+            resource_version: text("/metadata/resourceVersion".to_owned()),
+            owner_uid: controller(object).and_then(|owner| owner.get("uid")?.as_str()).map(str::to_owned),
             // An empty label is a value, too: sets may ask for it.
             set_name: label(object, keys::SET_NAME),
             custom_version: label(object, keys::CUSTOM_VERSION),
@@ -91,9 +108,15 @@ impl Revision {
             hash_without_image: marked("annotations", keys::HASH_WITHOUT_IMAGE),
             number,
             created,
-            data: object.get("data").cloned().unwrap_or_default(),
+            fingerprint: Fingerprint::of(&data),
+            data,
             name,
         })
+    }
+
+    /// Its place among the revisions of its set.
+    pub fn age(&self) -> Age {
+        (self.number, self.created, self.name.clone())
     }
 }
 
@@ -115,6 +138,11 @@ pub fn restore(current: &SidecarSet, revision: &Revision) -> Result<SidecarSet, 
     annotations.insert(keys::HASH_WITHOUT_IMAGE.to_owned(), without_image);
     restored.status.get_or_insert_default().latest_revision = Some(revision.name.clone());
     Ok(restored)
+}
+
+fn controller(object: &Value) -> Option<&Value> {
+    let mut owners = object.get("metadata")?.get("ownerReferences")?.as_array()?.iter();
+    owners.find(|owner| owner.get("controller").and_then(Value::as_bool) == Some(true))
 }
 
 fn label(object: &Value, key: &str) -> Option<String> {

@@ -58,14 +58,16 @@ impl State {
 
     /// A revision was recorded or changed.
     pub fn apply_revision(&mut self, revision: Revision) {
-        self.revisions.insert(revision);
-        self.sets.repin(&self.revisions);
+        let name = revision.name.clone();
+        let before = self.revisions.insert(revision);
+        let changed = before.as_deref().into_iter().chain(self.revisions.by_name(&name).map(AsRef::as_ref));
+        self.sets.repin(changed, &self.revisions);
     }
 
     /// A revision was deleted.
     pub fn delete_revision(&mut self, name: &str) {
-        self.revisions.remove(name);
-        self.sets.repin(&self.revisions);
+        let gone = self.revisions.remove(name);
+        self.sets.repin(gone.as_deref(), &self.revisions);
     }
 
     /// These are all revisions that there are.
@@ -74,7 +76,7 @@ impl State {
         for revision in revisions {
             self.revisions.insert(revision);
         }
-        self.sets.repin(&self.revisions);
+        self.sets.repin_all(&self.revisions);
     }
 
     /// The `ConfigMap` [`whitelist::CONFIGURATION`] of our own namespace was made or changed; these are its `data`. Nothing here

@@ -128,3 +128,95 @@ fn why_a_set_does_not_apply_is_said() {
         ]
     );
 }
+
+/// A set that asks for a revision: by its name, by a custom version, or for none.
+fn asking(name: &str, asks: &Value, revisions: &Revisions) -> Entry {
+    let spec = json!({"selector": {"matchLabels": {"app": "a"}}, "injectionStrategy": {"revision": asks}, "containers": [{"name": "now"}]});
+    let set = json!({"apiVersion": "apps.kruise.io/v1beta1", "kind": "SidecarSet", "metadata": {"name": name}, "spec": spec});
+    Entry::compile(serde_json::from_value(set).unwrap(), revisions).unwrap()
+}
+
+fn recording(name: &str, set: &str, version: &str, number: i64) -> Revision {
+    let labels = json!({"kruise.io/sidecarset-name": set, "apps.kruise.io/sidecarset-custom-version": version});
+    let data = json!({"spec": {"$patch": "replace", "containers": [{"name": format!("{name}-{number}")}]}});
+    Revision::from_object(&json!({"metadata": {"name": name, "labels": labels}, "revision": number, "data": data})).unwrap()
+}
+
+fn asks() -> impl Strategy<Value = Value> {
+    let (name, version) = (0..4u8, 0..2u8);
+    prop_oneof![
+        Just(Value::Null),
+        name.clone().prop_map(|name| json!({"revisionName": format!("r{name}")})),
+        version.clone().prop_map(|version| json!({"customVersion": format!("v{version}")})),
+        (name, version).prop_map(|(name, version)| json!({"revisionName": format!("r{name}"), "customVersion": format!("v{version}")})),
+    ]
+}
+
+fn pinned(index: &SetIndex) -> Vec<(String, String)> {
+    index.by_name.values().map(|entry| (entry.name.clone(), format!("{:?}", entry.pinned))).collect()
+}
+
+proptest! {
+    #[test]
+    fn looking_at_the_sets_that_may_be_meant_is_as_good_as_compiling_all(
+        sets in proptest::collection::vec(asks(), 1..5),
+        steps in proptest::collection::vec((0..4u8, 0..4u8, 0..2u8, 0..4i64, any::<bool>()), 1..20),
+    ) {
+        let mut revisions = Revisions::default();
+        let mut index = SetIndex::default();
+        for (number, asks) in sets.iter().enumerate() {
+            index.insert(asking(&format!("s{number}"), asks, &revisions));
+        }
+        for (name, set, version, number, comes) in steps {
+            let name = format!("r{name}");
+            if comes {
+                let before = revisions.insert(recording(&name, &format!("s{set}"), &format!("v{version}"), number));
+                let changed: Vec<_> = before.into_iter().chain(revisions.by_name(&name).cloned()).collect();
+                index.repin(changed.iter().map(AsRef::as_ref), &revisions);
+            } else {
+                let gone = revisions.remove(&name);
+                index.repin(gone.as_deref(), &revisions);
+            }
+            let mut compiled = SetIndex::default();
+            for (number, asks) in sets.iter().enumerate() {
+                compiled.insert(asking(&format!("s{number}"), asks, &revisions));
+            }
+            prop_assert_eq!(pinned(&index), pinned(&compiled));
+            prop_assert_eq!(&index.by_revision, &compiled.by_revision);
+        }
+    }
+}
+
+#[test]
+fn a_revision_that_changes_concerns_only_the_sets_that_can_name_it() {
+    let mut revisions = Revisions::default();
+    let mut index = SetIndex::default();
+    for (name, asks) in [
+        ("named", json!({"revisionName": "r"})),
+        ("versioned", json!({"customVersion": "v"})),
+        ("other-name", json!({"revisionName": "s"})),
+        ("other-version", json!({"customVersion": "w"})),
+        ("none", Value::Null),
+    ] {
+        index.insert(asking(name, &asks, &revisions));
+    }
+    let touched = |index: &mut SetIndex, revisions: &Revisions, changed: &Revision| -> Vec<String> {
+        let before = index.by_name.clone();
+        index.repin([changed], revisions);
+        index.by_name.values().filter(|entry| !Arc::ptr_eq(entry, &before[&entry.name])).map(|entry| entry.name.clone()).collect()
+    };
+    for (set, version, want) in [
+        ("versioned", "v", vec!["named", "versioned"]),
+        ("versioned", "w", vec!["named"]),
+        ("other-version", "w", vec!["named", "other-version"]),
+        ("none", "v", vec!["named"]),
+    ] {
+        let recorded = recording("r", set, version, 1);
+        revisions.insert(recorded.clone());
+        assert_eq!(touched(&mut index, &revisions, &recorded), want, "{set} {version}");
+    }
+    for name in ["named", "versioned", "other-name", "other-version", "none"] {
+        index.remove(name);
+    }
+    assert!(index.by_revision.is_empty());
+}

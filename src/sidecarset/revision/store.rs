@@ -3,38 +3,45 @@ use std::{
     sync::Arc,
 };
 
-use jiff::Timestamp;
+use super::{Age, Revision};
 
-use super::Revision;
-
-/// All revisions, found by name, and by set and custom version, without a walk over them.
+/// All revisions, found by name, by set, and by set and custom version, without a walk over them.
 #[derive(Clone, Debug, Default)]
 pub struct Revisions {
     named: HashMap<String, Arc<Revision>>,
-    /// By set, then by custom version, in the order of age.
-    versions: HashMap<String, HashMap<String, BTreeMap<Age, Arc<Revision>>>>,
+    sets: HashMap<String, History>,
 }
 
-/// Later revisions have the greater number; where numbers are equal, time and then name decide.
-type Age = (i64, Option<Timestamp>, String);
+/// The revisions of one set, in the order of age.
+#[derive(Clone, Debug, Default)]
+struct History {
+    all: BTreeMap<Age, Arc<Revision>>,
+    versions: HashMap<String, BTreeMap<Age, Arc<Revision>>>,
+}
 
 impl Revisions {
-    /// Adds a revision in place of the one of its name.
-    pub fn insert(&mut self, revision: Revision) {
-        self.remove(&revision.name);
+    /// Adds a revision in place of the one of its name, which it returns.
+    pub fn insert(&mut self, revision: Revision) -> Option<Arc<Revision>> {
+        let replaced = self.remove(&revision.name);
         let revision = Arc::new(revision);
-        if let (Some(set), Some(version)) = (&revision.set_name, &revision.custom_version) {
-            let versions = self.versions.entry(set.clone()).or_default().entry(version.clone()).or_default();
-            versions.insert(age(&revision), Arc::clone(&revision));
+        if let Some(set) = &revision.set_name {
+            self.sets.entry(set.clone()).or_default().insert(&revision);
         }
         self.named.insert(revision.name.clone(), revision);
+        replaced
     }
 
     /// Takes away the revision of this name.
     pub fn remove(&mut self, name: &str) -> Option<Arc<Revision>> {
         let revision = self.named.remove(name)?;
-        if let (Some(set), Some(version)) = (&revision.set_name, &revision.custom_version) {
-            self.forget_version(set, version, &age(&revision));
+        // What has become empty goes too, so that sets that are gone leave nothing behind.
+        if let Some(set) = &revision.set_name
+            && let Some(history) = self.sets.get_mut(set)
+        {
+            history.remove(&revision);
+            if history.all.is_empty() {
+                self.sets.remove(set);
+            }
         }
         Some(revision)
     }
@@ -46,7 +53,12 @@ impl Revisions {
 
     /// The latest revision of a set that was recorded under a custom version.
     pub fn newest_of(&self, set_name: &str, custom_version: &str) -> Option<&Arc<Revision>> {
-        self.versions.get(set_name)?.get(custom_version)?.values().next_back()
+        self.sets.get(set_name)?.versions.get(custom_version)?.values().next_back()
+    }
+
+    /// All revisions that say by their label that they are of this set, oldest first.
+    pub fn of_set(&self, set: &str) -> impl Iterator<Item = &Arc<Revision>> {
+        self.sets.get(set).into_iter().flat_map(|history| history.all.values())
     }
 
     /// How many there are.
@@ -58,44 +70,65 @@ impl Revisions {
     pub fn is_empty(&self) -> bool {
         self.named.is_empty()
     }
+}
 
-    /// What has become empty goes too, so that sets that are gone leave nothing behind.
-    fn forget_version(&mut self, set: &str, version: &str, age: &Age) {
-        let Some(versions) = self.versions.get_mut(set) else { return };
-        if let Some(revisions) = versions.get_mut(version) {
-            revisions.remove(age);
-            if revisions.is_empty() {
-                versions.remove(version);
-            }
+impl History {
+    fn insert(&mut self, revision: &Arc<Revision>) {
+        if let Some(version) = &revision.custom_version {
+            self.versions.entry(version.clone()).or_default().insert(revision.age(), Arc::clone(revision));
         }
-        if versions.is_empty() {
-            self.versions.remove(set);
+        self.all.insert(revision.age(), Arc::clone(revision));
+    }
+
+    fn remove(&mut self, revision: &Revision) {
+        let age = revision.age();
+        self.all.remove(&age);
+        let Some(version) = &revision.custom_version else { return };
+        if let Some(revisions) = self.versions.get_mut(version) {
+            revisions.remove(&age);
+            if revisions.is_empty() {
+                self.versions.remove(version);
+            }
         }
     }
 }
 
-fn age(revision: &Revision) -> Age {
-    (revision.number, revision.created, revision.name.clone())
-}
-
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::*;
 
     fn revision(name: &str, version: &str, number: i64, second: Option<i64>) -> Revision {
-        Revision {
-            name: name.to_owned(),
-            namespace: None,
-            set_name: Some("set".to_owned()),
-            custom_version: Some(version.to_owned()),
-            hash: None,
-            hash_without_image: None,
-            number,
-            created: second.map(|second| Timestamp::from_second(second).unwrap()),
-            data: serde_json::Value::Null,
+        let labels = json!({"kruise.io/sidecarset-name": "set", "apps.kruise.io/sidecarset-custom-version": version});
+        let read = Revision::from_object(&json!({"metadata": {"name": name, "labels": labels}, "revision": number})).unwrap();
+        Revision { created: second.map(|second| Timestamp::from_second(second).unwrap()), ..read }
+    }
+
+    fn names(store: &Revisions, set: &str) -> Vec<String> {
+        store.of_set(set).map(|revision| revision.name.clone()).collect()
+    }
+
+    #[test]
+    fn the_revisions_of_a_set_come_oldest_first_with_or_without_a_version() {
+        let mut store = Revisions::default();
+        store.insert(revision("b", "v", 2, None));
+        store.insert(Revision { custom_version: None, ..revision("a", "", 3, None) });
+        store.insert(revision("c", "w", 1, None));
+        store.insert(Revision { set_name: Some("other".to_owned()), ..revision("d", "v", 4, None) });
+        store.insert(Revision { set_name: None, ..revision("e", "v", 4, None) });
+        assert_eq!(
+            (names(&store, "set"), names(&store, "other")),
+            (vec!["c".to_owned(), "b".to_owned(), "a".to_owned()], vec!["d".to_owned()])
+        );
+        assert_eq!(store.insert(revision("b", "v", 4, None)).unwrap().number, 2);
+        assert_eq!(names(&store, "set"), ["c", "a", "b"]);
+        for name in ["a", "b", "c", "d", "e"] {
+            store.remove(name);
         }
+        assert!(store.is_empty() && store.sets.is_empty() && names(&store, "set").is_empty());
     }
 
     #[test]
@@ -123,7 +156,7 @@ mod tests {
         assert_eq!(store.newest_of("set", "v1"), None);
         assert_eq!(store.remove("a").unwrap().name, "a");
         assert_eq!(store.remove("a"), None);
-        assert!(store.is_empty() && store.versions.is_empty());
+        assert!(store.is_empty() && store.sets.is_empty());
     }
 
     proptest! {
@@ -142,9 +175,12 @@ mod tests {
                 }
             }
             for version in ["0", "1"] {
-                let walked = all.values().filter(|revision| revision.custom_version.as_deref() == Some(version)).max_by_key(|revision| age(revision));
+                let walked = all.values().filter(|revision| revision.custom_version.as_deref() == Some(version)).max_by_key(|revision| revision.age());
                 prop_assert_eq!(store.newest_of("set", version).map(|revision| &**revision), walked);
             }
+            let mut sorted: Vec<_> = all.values().collect();
+            sorted.sort_by_key(|revision| revision.age());
+            prop_assert_eq!(store.of_set("set").map(|revision| &**revision).collect::<Vec<_>>(), sorted);
             prop_assert_eq!(store.len(), all.len());
         }
     }

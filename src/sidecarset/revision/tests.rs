@@ -18,9 +18,10 @@ fn revision(data: Value) -> Revision {
 fn a_revision_is_read_with_its_marks() {
     let object = json!({
         "metadata": {
-            "name": "r", "namespace": "n", "creationTimestamp": "2026-11-22T13:30:27Z",
+            "name": "r", "namespace": "n", "uid": "u", "resourceVersion": "7", "creationTimestamp": "2026-11-22T13:30:27Z",
             "labels": {"kruise.io/sidecarset-name": "s", "apps.kruise.io/sidecarset-custom-version": ""},
             "annotations": {"kruise.io/sidecarset-hash": "h", "kruise.io/sidecarset-hash-without-image": ""},
+            "ownerReferences": [{"uid": "x"}, {"uid": "y", "controller": false}, {"uid": "o", "controller": true}],
         },
         "revision": 3, "data": {"spec": {}},
     });
@@ -28,6 +29,9 @@ fn a_revision_is_read_with_its_marks() {
     let want = Revision {
         name: "r".to_owned(),
         namespace: Some("n".to_owned()),
+        uid: Some("u".to_owned()),
+        resource_version: Some("7".to_owned()),
+        owner_uid: Some("o".to_owned()),
         set_name: Some("s".to_owned()),
         custom_version: Some(String::new()),
         hash: Some("h".to_owned()),
@@ -35,6 +39,7 @@ fn a_revision_is_read_with_its_marks() {
         number: 3,
         created: Some("2026-11-22T13:30:27Z".parse().unwrap()),
         data: json!({"spec": {}}),
+        fingerprint: Fingerprint::of(&json!({"spec": {}})),
     };
     assert_eq!(read, want);
 }
@@ -104,7 +109,7 @@ fn recorded_pods_show_the_recorded_hashes() {
         let mut sets = HashMap::new();
         for object in case["state"].as_array().unwrap() {
             match object["kind"].as_str().unwrap() {
-                "ControllerRevision" => revisions.insert(Revision::from_object(object).unwrap()),
+                "ControllerRevision" => drop(revisions.insert(Revision::from_object(object).unwrap())),
                 "SidecarSet" => {
                     let set: SidecarSet = serde_json::from_value(object.clone()).unwrap();
                     sets.insert(set.metadata.name.clone().unwrap(), set);
