@@ -4,6 +4,13 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use serde_json::Value;
 
+/// An object that is reconciled.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    /// A SidecarSet, by name.
+    SidecarSet(Arc<str>),
+}
+
 /// What a reconcile wants done. An empty plan means that everything is as it should be.
 #[derive(Debug, Default)]
 #[must_use]
@@ -13,9 +20,27 @@ pub struct Plan {
     /// The status of the object that was reconciled; written at most once a second.
     pub status: Option<Patch>,
     /// Done then, each for itself: one that fails stops no other.
-    pub each: Vec<Action>,
+    pub each: Vec<Task>,
     /// To be told, unless it was told already.
     pub events: Vec<Event>,
+}
+
+/// A request, and what is told when it is answered.
+#[derive(Debug)]
+pub struct Task {
+    /// The request.
+    pub action: Action,
+    /// Told when it succeeds.
+    pub done: Option<Event>,
+    /// Told, with the reason, when it is refused.
+    pub failed: Option<Event>,
+}
+
+impl Task {
+    /// A request of which nothing is told.
+    pub const fn of(action: Action) -> Self {
+        Self { action, done: None, failed: None }
+    }
 }
 
 /// One request to the API server.

@@ -22,6 +22,7 @@ pub mod member;
 pub mod metadata;
 pub mod notes;
 pub mod place;
+pub mod plan;
 #[cfg(test)]
 mod recorded;
 pub mod resources;
@@ -32,6 +33,7 @@ pub mod select;
 pub mod shape;
 pub mod shared;
 pub mod status;
+pub mod tell;
 pub mod upgrade;
 pub mod v1alpha1;
 pub mod validate;

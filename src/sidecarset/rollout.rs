@@ -7,6 +7,7 @@ use super::{
     default,
     index::SetError,
     keys,
+    order::Order,
 };
 use crate::base::selector::{Labels, Selector, SelectorError};
 
@@ -31,6 +32,8 @@ pub struct Rollout {
     pub namespaces: Option<Selector>,
     /// Which of the pods are updated; all if the set names none.
     pub only: Option<Result<Selector, SelectorError>>,
+    /// In which order they are updated.
+    pub order: Order,
 }
 
 /// One container of a set.
@@ -74,6 +77,7 @@ impl Rollout {
             sidecars,
             selector: set.spec.selector.as_ref().map(|selector| compile("spec.selector", selector)).transpose()?,
             namespaces: set.spec.namespace_selector.as_ref().map(|selector| compile("spec.namespaceSelector", selector)).transpose()?,
+            order: Order::compile(&set.spec.update_strategy),
             only: set.spec.update_strategy.selector.as_ref().map(Selector::compile),
             name,
             set,

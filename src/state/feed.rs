@@ -2,14 +2,22 @@
 //!
 //! A list replaces all that was known of its kind in one step, so that no decision sees half of it.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::State;
-use crate::sidecarset::{
-    api::SidecarSet,
-    index::{Entry, SetError, SetIndex},
-    revision::{Revision, Revisions},
-    whitelist::Whitelist,
+use crate::{
+    plan::Key,
+    sidecarset::{
+        api::SidecarSet,
+        index::{Entry, SetError, SetIndex},
+        member::Member,
+        revision::{Revision, Revisions},
+        rollout::Rollout,
+        whitelist::Whitelist,
+    },
 };
 
 /// A namespace: its name and labels.
@@ -22,38 +30,76 @@ pub struct Namespace {
 }
 
 impl State {
+    /// The objects that the changes so far may have made work for; they are given out once.
+    pub fn take_touched(&mut self) -> BTreeSet<Key> {
+        std::mem::take(&mut self.touched)
+    }
+
+    fn touch<'n>(&mut self, sets: impl IntoIterator<Item = &'n str>) {
+        self.touched.extend(sets.into_iter().map(|set| Key::SidecarSet(set.into())));
+    }
+
     /// A set was made or changed. One that cannot be used is forgotten, since what it said before is not meant any more.
     pub fn apply_set(&mut self, set: SidecarSet) -> Result<(), SetError> {
         let name = set.metadata.name.clone().unwrap_or_default();
-        match Entry::compile(set, &self.revisions) {
-            Ok(entry) => {
-                self.sets.insert(entry);
-                Ok(())
-            }
+        let is_touched = self.rollouts.get(&*name).is_none_or(|known| !is_same_but_status(&known.set, &set));
+        let compiled = Rollout::compile(set.clone()).and_then(|rollout| Ok((rollout, Entry::compile(set, &self.revisions)?)));
+        let (rollout, entry) = match compiled {
+            Ok(compiled) => compiled,
             Err(error) => {
-                self.sets.remove(&name);
-                Err(error)
+                self.delete_set(&name);
+                return Err(error);
             }
+        };
+        self.sets.insert(entry);
+        self.rollouts.insert(name.as_str().into(), Arc::new(rollout));
+        if is_touched {
+            self.touch([&*name]);
         }
+        Ok(())
     }
 
     /// A set was deleted.
     pub fn delete_set(&mut self, name: &str) {
         self.sets.remove(name);
+        self.rollouts.remove(name);
+        self.touch([name]);
     }
 
     /// These are all sets that there are. Those that cannot be used are left out and named.
     pub fn reset_sets(&mut self, sets: Vec<SidecarSet>) -> Vec<SetError> {
-        let mut index = SetIndex::default();
-        let mut errors = Vec::new();
-        for set in sets {
-            match Entry::compile(set, &self.revisions) {
-                Ok(entry) => index.insert(entry),
-                Err(error) => errors.push(error),
-            }
-        }
-        self.sets = index;
-        errors
+        self.sets = SetIndex::default();
+        self.rollouts.clear();
+        sets.into_iter().filter_map(|set| self.apply_set(set).err()).collect()
+    }
+
+    /// A pod was made or changed. One that no set was injected into is not kept.
+    pub fn apply_pod(&mut self, member: Member) {
+        let changed = if member.marks.sets.is_empty() {
+            self.members.delete(&member.pod.namespace, &member.pod.name)
+        } else {
+            self.members.apply(member)
+        };
+        self.touch(changed.iter().map(|set| &**set));
+    }
+
+    /// A pod as it is after a request of ours.
+    pub fn assume_pod(&mut self, member: Member) {
+        let changed = self.members.assume(member);
+        self.touch(changed.iter().map(|set| &**set));
+    }
+
+    /// A pod is gone.
+    pub fn delete_pod(&mut self, namespace: &str, name: &str) {
+        let changed = self.members.delete(namespace, name);
+        self.touch(changed.iter().map(|set| &**set));
+    }
+
+    /// These are all pods that there are.
+    pub fn reset_pods(&mut self, pods: Vec<Member>) {
+        self.members.reset(pods.into_iter().filter(|member| !member.marks.sets.is_empty()).collect());
+        let all: Vec<_> = self.rollouts.keys().cloned().collect();
+        self.touch(all.iter().map(|set| &**set));
     }
 
     /// A revision was recorded or changed.
@@ -61,13 +107,16 @@ impl State {
         let name = revision.name.clone();
         let before = self.revisions.insert(revision);
         let changed = before.as_deref().into_iter().chain(self.revisions.by_name(&name).map(AsRef::as_ref));
+        let sets: Vec<_> = changed.clone().filter_map(|revision| revision.set_name.clone()).collect();
         self.sets.repin(changed, &self.revisions);
+        self.touch(sets.iter().map(String::as_str));
     }
 
     /// A revision was deleted.
     pub fn delete_revision(&mut self, name: &str) {
         let gone = self.revisions.remove(name);
         self.sets.repin(gone.as_deref(), &self.revisions);
+        self.touch(gone.iter().filter_map(|revision| revision.set_name.as_deref()));
     }
 
     /// These are all revisions that there are.
@@ -94,16 +143,39 @@ impl State {
 
     /// A namespace was made or changed.
     pub fn apply_namespace(&mut self, namespace: Namespace) {
-        self.namespaces.insert(namespace.name, namespace.labels);
+        let Namespace { name, labels } = namespace;
+        if self.namespaces.get(&name) != Some(&labels) {
+            self.namespaces.insert(name, labels);
+            self.touch_by_namespace();
+        }
     }
 
     /// A namespace is gone.
     pub fn delete_namespace(&mut self, name: &str) {
         self.namespaces.remove(name);
+        self.touch_by_namespace();
     }
 
     /// These are all namespaces that there are.
     pub fn reset_namespaces(&mut self, namespaces: Vec<Namespace>) {
         self.namespaces = namespaces.into_iter().map(|namespace| (namespace.name, namespace.labels)).collect();
+        self.touch_by_namespace();
     }
+
+    /// Labels of namespaces decide what sets with a namespace selector match.
+    fn touch_by_namespace(&mut self) {
+        let sets: Vec<_> =
+            self.rollouts.values().filter(|rollout| rollout.namespaces.is_some()).map(|rollout| rollout.name.clone()).collect();
+        self.touch(sets.iter().map(String::as_str));
+    }
+}
+
+/// Whether two versions of a set differ in nothing but what its own reconciler writes.
+fn is_same_but_status(one: &SidecarSet, other: &SidecarSet) -> bool {
+    let of = |set: &SidecarSet| (set.metadata.uid.clone(), set.metadata.generation, set.metadata.deletion_timestamp.is_some());
+    of(one) == of(other)
+        && one.metadata.annotations == other.metadata.annotations
+        && one.metadata.labels == other.metadata.labels
+        // An API server that keeps no generations would hide changes.
+        && (one.metadata.generation.is_some() || one.spec == other.spec)
 }

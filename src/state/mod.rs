@@ -1,14 +1,23 @@
 //! The picture of the cluster in memory. Data structure, no client: `cluster` and `offline` feed it, handlers read it.
 
 pub mod feed;
+pub mod members;
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use parking_lot::Mutex;
 
+use self::members::Members;
 use crate::{
     base::gates::Gates,
-    sidecarset::{index::SetIndex, revision::Revisions, select, validate::World, whitelist::Whitelist},
+    plan::Key,
+    sidecarset::{
+        index::SetIndex, member::Member, plan::Picture, revision::Revisions, rollout::Rollout, select, validate::World,
+        whitelist::Whitelist,
+    },
 };
 
 /// Everything that decisions look at.
@@ -20,6 +29,9 @@ pub struct State {
     whitelist: Whitelist,
     gates: Gates,
     tally: Tally,
+    rollouts: HashMap<Arc<str>, Arc<Rollout>>,
+    members: Members,
+    touched: BTreeSet<Key>,
 }
 
 /// What one decision sees: the state at one moment.
@@ -36,6 +48,8 @@ pub struct Snapshot<'s> {
     /// Pods that were given part of a canary.
     pub tally: &'s Tally,
     namespaces: &'s HashMap<String, BTreeMap<String, String>>,
+    rollouts: &'s HashMap<Arc<str>, Arc<Rollout>>,
+    members: &'s Members,
 }
 
 impl State {
@@ -53,11 +67,27 @@ impl State {
             gates: &self.gates,
             tally: &self.tally,
             namespaces: &self.namespaces,
+            rollouts: &self.rollouts,
+            members: &self.members,
         }
     }
 }
 
 impl<'s> Snapshot<'s> {
+    /// Everything that the reconciler of a set looks at, to be taken along; `None` if there is no such set.
+    pub fn picture_of(&self, set: &str) -> Option<Picture> {
+        let rollout = Arc::clone(self.rollouts.get(set)?);
+        let is_selected = |member: &&Arc<Member>| rollout.selects(&member.pod.labels, self.namespace_labels(&member.pod.namespace));
+        let members = self.members.of_set(set).filter(is_selected).cloned().collect();
+        let revisions = self.revisions.of_set(set).cloned().collect();
+        Some(Picture { rollout, members, revisions })
+    }
+
+    /// Names of all sets.
+    pub fn all_sets(&self) -> impl Iterator<Item = Key> {
+        self.rollouts.keys().cloned().map(Key::SidecarSet)
+    }
+
     /// Labels of a namespace; `None` if there is no such namespace, as far as known.
     pub fn namespace_labels(&self, name: &str) -> Option<&'s BTreeMap<String, String>> {
         self.namespaces.get(name)
