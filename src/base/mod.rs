@@ -5,6 +5,7 @@ pub mod gates;
 pub mod go_json;
 pub mod hash;
 pub mod interned;
+pub mod intstr;
 pub mod names;
 pub mod observed;
 pub mod pod;

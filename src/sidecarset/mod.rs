@@ -1,9 +1,11 @@
 //! SidecarSet: containers that are added to the pods a set selects, at admission.
 //!
 //! A set is compiled once ([`index::Entry`], [`content::Content`]) and filed where pods find it ([`index::SetIndex`]).
-//! A new pod is first matched ([`select::select`]), then injected ([`inject::inject`]).
+//! A new pod is first matched ([`select::select`]), then injected ([`inject::inject`]). When a set changes, its running pods
+//! are put in order ([`order::Order`]) and the next few of them taken ([`choose::take`]).
 
 pub mod api;
+pub mod choose;
 pub mod content;
 pub mod default;
 pub mod expression;
@@ -14,6 +16,7 @@ pub mod inject;
 pub mod keys;
 pub mod metadata;
 pub mod notes;
+pub mod order;
 pub mod place;
 #[cfg(test)]
 mod recorded;
