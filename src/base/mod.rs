@@ -8,6 +8,7 @@ pub mod go_text;
 pub mod hash;
 pub mod image;
 pub mod interned;
+pub mod intstr;
 pub mod names;
 pub mod observed;
 pub mod pod;

@@ -277,7 +277,8 @@ pub struct UpdateStrategy {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct PriorityStrategy {
-    /// Label keys whose values end in numbers; greater ones come first.
+    /// Label keys whose values end in numbers. Pods without any of these keys come first, then those with the first key, then
+    /// the second and so on; of one key the greater numbers. Does not count beside weights.
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     pub order_priority: Vec<OrderPriority>,
     /// Weights of labelled pods; heavier ones come first.
@@ -285,7 +286,8 @@ pub struct PriorityStrategy {
     pub weight_priority: Vec<WeightPriority>,
 }
 
-/// A label whose value orders pods.
+/// A label whose value orders pods. Pods that have none of the keys are updated before those that do, as the reference does
+/// (its documentation says otherwise).
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderPriority {

@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod change;
+pub mod choose;
 pub mod condition;
 pub mod content;
 pub mod default;
@@ -21,6 +22,7 @@ pub mod marks;
 pub mod member;
 pub mod metadata;
 pub mod notes;
+pub mod order;
 pub mod place;
 pub mod plan;
 #[cfg(test)]
