@@ -2,12 +2,14 @@
 //!
 //! A set is compiled once ([`index::Entry`], [`content::Content`]) and filed where pods find it ([`index::SetIndex`]).
 //! A new pod is first matched ([`select::select`]), then injected ([`inject::inject`]).
+//! What a set was is recorded ([`history::register`]), so that it can be found and injected again ([`revision`]).
 
 pub mod api;
 pub mod content;
 pub mod default;
 pub mod expression;
 pub mod hash;
+pub mod history;
 pub mod hot_upgrade;
 pub mod index;
 pub mod inject;

@@ -1,0 +1,5 @@
+use serde_json::json;
+
+use super::*;
+
+mod recorded_revisions;
