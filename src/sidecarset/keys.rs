@@ -20,6 +20,8 @@ pub const CANARY_BASE: &str = "apps.kruise.io/sidecarset-base";
 pub const CUSTOM_VERSION: &str = "apps.kruise.io/sidecarset-custom-version";
 /// Label of revisions: the set they belong to.
 pub const SET_NAME: &str = "kruise.io/sidecarset-name";
+/// Label of revisions: the hash that their name is made with.
+pub const REVISION_HASH: &str = "controller.kubernetes.io/hash";
 /// Variable that marks every injected container.
 pub const IS_INJECTED: &str = "IS_INJECTED";
 /// Annotation of pods whose sidecars were updated in place: JSON object from set name to what ran before.

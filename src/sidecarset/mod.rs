@@ -3,6 +3,8 @@
 //! A set is compiled once ([`index::Entry`], [`content::Content`]) and filed where pods find it ([`index::SetIndex`]).
 //! A new pod is first matched ([`select::select`]), then injected ([`inject::inject`]). A set itself is given its defaults
 //! ([`default::defaulted`]) and judged ([`validate::validate`]) when it is written.
+//! A new pod is first matched ([`select::select`]), then injected ([`inject::inject`]).
+//! What a set was is recorded ([`history::register`]), so that it can be found and injected again ([`revision`]).
 
 pub mod api;
 pub mod change;
@@ -14,6 +16,7 @@ pub mod expression;
 #[cfg(test)]
 mod fixtures;
 pub mod hash;
+pub mod history;
 pub mod hot_upgrade;
 pub mod index;
 pub mod inject;
