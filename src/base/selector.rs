@@ -73,6 +73,11 @@ impl Selector {
         self.0.is_empty()
     }
 
+    /// What has to hold.
+    pub fn requirements(&self) -> &[Requirement] {
+        &self.0
+    }
+
     /// Whether all requirements hold. True for an empty selector.
     pub fn matches(&self, labels: &impl Labels) -> bool {
         self.0.iter().all(|requirement| requirement.holds(labels))

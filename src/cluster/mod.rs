@@ -1,4 +1,6 @@
 //! The cluster's API server, as a client sees it. The only room that writes there.
 
+pub mod apply;
 pub mod client;
+pub mod events;
 pub mod watch;

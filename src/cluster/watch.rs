@@ -3,12 +3,16 @@
 //!
 //! What cannot be decoded is counted and forgotten, never a reason to stop: one broken object must not blind the server.
 
-use std::{collections::BTreeMap, fmt::Debug, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, fmt::Debug, sync::Arc};
 
 use futures::{Stream, StreamExt};
-use k8s_openapi::api::{apps::v1::ControllerRevision, core::v1};
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{apps::v1::ControllerRevision, core::v1},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 use kube::{
-    Api, Client, ResourceExt,
+    Api, Client, Resource, ResourceExt,
     api::{ApiResource, DynamicObject},
     core::PartialObjectMeta,
     runtime::{
@@ -16,13 +20,17 @@ use kube::{
         watcher::{self, Config, Event},
     },
 };
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
+use serde::Deserialize;
 use serde_json::Value;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    base::{interned::Interner, observed::Wire},
+    plan::Key,
     server::admin::Readiness,
-    sidecarset::{api::SidecarSet, index::SetError, revision::Revision},
+    sidecarset::{api::SidecarSet, index::SetError, keys::INJECTED_LIST, member::Member, revision::Revision},
     state::{State, feed::Namespace},
     telemetry::metrics::Metrics,
 };
@@ -36,6 +44,10 @@ pub struct Feed {
     pub readiness: Readiness,
     /// Where trouble is counted.
     pub metrics: Arc<Metrics>,
+    /// Texts that pods have in common.
+    pub interner: Arc<Mutex<Interner>>,
+    /// Who wants to know which objects there may be work for.
+    pub touched: Option<mpsc::UnboundedSender<Key>>,
 }
 
 /// How objects of one kind get into the picture.
@@ -47,12 +59,42 @@ trait Kind: Send + 'static {
     /// Name under which readiness speaks of the list.
     const CONDITION: &'static str;
 
-    fn keep(object: Self::Object) -> Result<Self::Kept, String>;
+    fn keep(object: Self::Object, interner: &Mutex<Interner>) -> Result<Self::Kept, String>;
     fn reset(state: &mut State, all: Vec<Self::Kept>) -> Vec<SetError>;
     fn apply(state: &mut State, one: Self::Kept) -> Result<(), SetError>;
-    fn delete(state: &mut State, name: &str);
+    fn delete(state: &mut State, namespace: &str, name: &str);
 }
 
+/// A pod as it comes from the API server.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+pub struct WatchedPod(pub Wire);
+
+impl Resource for WatchedPod {
+    type DynamicType = ();
+    type Scope = NamespaceResourceScope;
+
+    fn kind(_: &()) -> Cow<'_, str> {
+        v1::Pod::kind(&())
+    }
+    fn group(_: &()) -> Cow<'_, str> {
+        v1::Pod::group(&())
+    }
+    fn version(_: &()) -> Cow<'_, str> {
+        v1::Pod::version(&())
+    }
+    fn plural(_: &()) -> Cow<'_, str> {
+        v1::Pod::plural(&())
+    }
+    fn meta(&self) -> &ObjectMeta {
+        &self.0.metadata
+    }
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.0.metadata
+    }
+}
+
+struct Pods;
 struct Sets;
 struct Revisions;
 struct Namespaces;
@@ -62,7 +104,7 @@ impl Kind for Sets {
     type Kept = SidecarSet;
     const CONDITION: &'static str = "sidecarsets";
 
-    fn keep(object: DynamicObject) -> Result<SidecarSet, String> {
+    fn keep(object: DynamicObject, _: &Mutex<Interner>) -> Result<SidecarSet, String> {
         serde_path_to_error::deserialize(value(object)?).map_err(|error| error.to_string())
     }
     fn reset(state: &mut State, all: Vec<SidecarSet>) -> Vec<SetError> {
@@ -71,7 +113,7 @@ impl Kind for Sets {
     fn apply(state: &mut State, one: SidecarSet) -> Result<(), SetError> {
         state.apply_set(one)
     }
-    fn delete(state: &mut State, name: &str) {
+    fn delete(state: &mut State, _: &str, name: &str) {
         state.delete_set(name);
     }
 }
@@ -81,7 +123,7 @@ impl Kind for Revisions {
     type Kept = Revision;
     const CONDITION: &'static str = "controllerrevisions";
 
-    fn keep(object: DynamicObject) -> Result<Revision, String> {
+    fn keep(object: DynamicObject, _: &Mutex<Interner>) -> Result<Revision, String> {
         Revision::from_object(&value(object)?).map_err(|error| error.to_string())
     }
     fn reset(state: &mut State, all: Vec<Revision>) -> Vec<SetError> {
@@ -92,8 +134,36 @@ impl Kind for Revisions {
         state.apply_revision(one);
         Ok(())
     }
-    fn delete(state: &mut State, name: &str) {
+    fn delete(state: &mut State, _: &str, name: &str) {
         state.delete_revision(name);
+    }
+}
+
+impl Kind for Pods {
+    type Object = WatchedPod;
+    /// A pod that sets were injected into, or the namespace and name of one that is nobody's.
+    type Kept = Result<Member, (String, String)>;
+    const CONDITION: &'static str = "pods";
+
+    fn keep(object: WatchedPod, interner: &Mutex<Interner>) -> Result<Self::Kept, String> {
+        if object.0.annotation(INJECTED_LIST).is_none_or(str::is_empty) {
+            return Ok(Err((object.namespace().unwrap_or_default(), object.name_any())));
+        }
+        Ok(Ok(Member::read(&object.0, &mut interner.lock())))
+    }
+    fn reset(state: &mut State, all: Vec<Self::Kept>) -> Vec<SetError> {
+        state.reset_pods(all.into_iter().filter_map(Result::ok).collect());
+        Vec::new()
+    }
+    fn apply(state: &mut State, one: Self::Kept) -> Result<(), SetError> {
+        match one {
+            Ok(member) => state.apply_pod(member),
+            Err((namespace, name)) => state.delete_pod(&namespace, &name),
+        }
+        Ok(())
+    }
+    fn delete(state: &mut State, namespace: &str, name: &str) {
+        state.delete_pod(namespace, name);
     }
 }
 
@@ -102,7 +172,7 @@ impl Kind for Namespaces {
     type Kept = Namespace;
     const CONDITION: &'static str = "namespaces";
 
-    fn keep(object: Self::Object) -> Result<Namespace, String> {
+    fn keep(object: Self::Object, _: &Mutex<Interner>) -> Result<Namespace, String> {
         let labels: BTreeMap<String, String> = object.metadata.labels.unwrap_or_default();
         Ok(Namespace { name: object.metadata.name.unwrap_or_default(), labels })
     }
@@ -114,7 +184,7 @@ impl Kind for Namespaces {
         state.apply_namespace(one);
         Ok(())
     }
-    fn delete(state: &mut State, name: &str) {
+    fn delete(state: &mut State, _: &str, name: &str) {
         state.delete_namespace(name);
     }
 }
@@ -126,9 +196,34 @@ fn value(mut object: DynamicObject) -> Result<Value, String> {
 }
 
 impl Feed {
+    /// Feeds this picture.
+    pub fn new(
+        state: Arc<RwLock<State>>,
+        readiness: Readiness,
+        metrics: Arc<Metrics>,
+        touched: Option<mpsc::UnboundedSender<Key>>,
+    ) -> Self {
+        Self { state, readiness, metrics, interner: Arc::default(), touched }
+    }
+
+    /// Changes the picture, and passes on what that touches.
+    pub fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let (result, touched) = {
+            let mut state = self.state.write();
+            (change(&mut state), state.take_touched())
+        };
+        if let Some(interested) = &self.touched {
+            for key in touched {
+                // Nobody is interested any more while the program ends.
+                let _ = interested.send(key);
+            }
+        }
+        result
+    }
+
     /// Names what readiness waits for.
     pub fn expect(&self) {
-        for condition in [Sets::CONDITION, Revisions::CONDITION, Namespaces::CONDITION] {
+        for condition in [Sets::CONDITION, Revisions::CONDITION, Namespaces::CONDITION, Pods::CONDITION] {
             self.readiness.expect(condition);
         }
     }
@@ -150,6 +245,12 @@ impl Feed {
     pub async fn namespaces(self, client: Client, stop: CancellationToken) {
         let api = Api::<PartialObjectMeta<v1::Namespace>>::all(client);
         self.follow::<Namespaces, _>(stop, |config| watcher::watcher(api.clone(), config).boxed()).await;
+    }
+
+    /// Follows pods, in small, until `stop`.
+    pub async fn pods(self, client: Client, stop: CancellationToken) {
+        let api = Api::<WatchedPod>::all(client);
+        self.follow::<Pods, _>(stop, |config| watcher::watcher(api.clone(), config).boxed()).await;
     }
 
     /// Feeds the events of a watch to the state; begins again with paged lists if the API server does not stream them.
@@ -190,7 +291,7 @@ impl Feed {
             Event::InitApply(object) => listed.extend(self.keep::<K>(object).ok()),
             Event::InitDone => {
                 let count = listed.len();
-                let errors = K::reset(&mut self.state.write(), std::mem::take(listed));
+                let errors = self.change(|state| K::reset(state, std::mem::take(listed)));
                 for error in errors {
                     self.unusable(&error.to_string());
                 }
@@ -198,21 +299,23 @@ impl Feed {
                 tracing::info!(kind = K::CONDITION, count, "listed");
             }
             Event::Apply(object) => {
-                let name = object.name_any();
-                let Ok(kept) = self.keep::<K>(object) else { return K::delete(&mut self.state.write(), &name) };
-                let applied = K::apply(&mut self.state.write(), kept);
+                let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+                let Ok(kept) = self.keep::<K>(object) else { return self.change(|state| K::delete(state, &namespace, &name)) };
+                let applied = self.change(|state| K::apply(state, kept));
                 if let Err(error) = applied {
                     self.unusable(&error.to_string());
                 }
             }
             // By name: a deleted object may not decode.
-            Event::Delete(object) => K::delete(&mut self.state.write(), &object.name_any()),
+            Event::Delete(object) => {
+                self.change(|state| K::delete(state, &object.namespace().unwrap_or_default(), &object.name_any()));
+            }
         }
     }
 
     fn keep<K: Kind>(&self, object: K::Object) -> Result<K::Kept, ()> {
         let name = object.name_any();
-        K::keep(object).map_err(|error| self.unusable(&format!("{} {name}: {error}", K::CONDITION)))
+        K::keep(object, &self.interner).map_err(|error| self.unusable(&format!("{} {name}: {error}", K::CONDITION)))
     }
 
     fn unusable(&self, problem: &str) {
@@ -246,7 +349,7 @@ mod tests {
     }
 
     fn feed() -> Feed {
-        let feed = Feed { state: Arc::default(), readiness: Readiness::default(), metrics: Arc::default() };
+        let feed = Feed::new(Arc::default(), Readiness::default(), Arc::default(), None);
         feed.expect();
         feed
     }

@@ -1,10 +1,13 @@
-//! SidecarSet: containers that are added to the pods a set selects, at admission.
+//! SidecarSet: containers that are added to the pods a set selects, at admission, and kept up to date while they run.
 //!
-//! A set is compiled once ([`index::Entry`], [`content::Content`]) and filed where pods find it ([`index::SetIndex`]).
-//! A new pod is first matched ([`select::select`]), then injected ([`inject::inject`]). A set itself is given its defaults
-//! ([`default::defaulted`]) and judged ([`validate::validate`]) when it is written.
-//! A new pod is first matched ([`select::select`]), then injected ([`inject::inject`]).
-//! What a set was is recorded ([`history::register`]), so that it can be found and injected again ([`revision`]).
+//! A set is given its defaults ([`default::defaulted`]) and judged ([`validate::validate`]) when it is written. It is compiled
+//! once ([`index::Entry`], [`content::Content`]) and filed where pods find it ([`index::SetIndex`]). A new pod is first matched
+//! ([`select::select`]), then injected ([`inject::inject`]). What a set was is recorded ([`history::register`]), so that it can
+//! be found and injected again ([`revision`]).
+//!
+//! What is to be done about a set and its running pods is [`plan::plan`]: the pods ([`member::Member`]) are put in order
+//! ([`order::Order`]), the next few of them taken ([`choose::take`]) and changed ([`upgrade`], [`change::Change`]); how far
+//! that has come, and what keeps the others, is the [`status`].
 
 pub mod api;
 pub mod change;

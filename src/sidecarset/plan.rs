@@ -14,7 +14,6 @@ use super::{
     history::{Registration, Step, register},
     keys::CUSTOM_VERSION,
     member::Member,
-    order::Order,
     revision::Revision,
     rollout::Rollout,
     status::{self, Behind, Counts, Why},

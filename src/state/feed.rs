@@ -73,13 +73,9 @@ impl State {
         sets.into_iter().filter_map(|set| self.apply_set(set).err()).collect()
     }
 
-    /// A pod was made or changed. One that no set was injected into is not kept.
+    /// A pod that sets were injected into was made or changed.
     pub fn apply_pod(&mut self, member: Member) {
-        let changed = if member.marks.sets.is_empty() {
-            self.members.delete(&member.pod.namespace, &member.pod.name)
-        } else {
-            self.members.apply(member)
-        };
+        let changed = self.members.apply(member);
         self.touch(changed.iter().map(|set| &**set));
     }
 
@@ -89,15 +85,15 @@ impl State {
         self.touch(changed.iter().map(|set| &**set));
     }
 
-    /// A pod is gone.
+    /// A pod is gone, or no set's any more.
     pub fn delete_pod(&mut self, namespace: &str, name: &str) {
         let changed = self.members.delete(namespace, name);
         self.touch(changed.iter().map(|set| &**set));
     }
 
-    /// These are all pods that there are.
+    /// These are all pods that sets were injected into.
     pub fn reset_pods(&mut self, pods: Vec<Member>) {
-        self.members.reset(pods.into_iter().filter(|member| !member.marks.sets.is_empty()).collect());
+        self.members.reset(pods);
         let all: Vec<_> = self.rollouts.keys().cloned().collect();
         self.touch(all.iter().map(|set| &**set));
     }

@@ -1,0 +1,184 @@
+//! Carries out what plans want: the only place that writes to the API server for the reconcilers.
+//!
+//! What the API server answers goes into the picture at once, so that the next plan sees what this one did, however far the
+//! watch is behind.
+
+use std::time::Duration;
+
+use kube::{
+    Client,
+    api::{DeleteParams, DynamicObject, GetParams, ListParams, Patch as Body, PatchParams, PostParams, Preconditions},
+    core::{ObjectList, Request},
+};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::watch::{Feed, WatchedPod};
+use crate::{
+    base::selector::Selector,
+    plan::{Action, Form, Kind, Patch, Target},
+    sidecarset::{member::Member, revision::Revision},
+};
+
+/// The name under which the API server notes our changes.
+const MANAGER: &str = "outrigger";
+/// How long an answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How many pods are listed at a time.
+const PAGE: u32 = 500;
+
+/// Why a request did not do what it should.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Failure {
+    /// The object has changed since the plan was made, or is gone, or is there already. A new plan will know.
+    #[error("{0}")]
+    Outdated(String),
+    /// The API server does not want it.
+    #[error("{0}")]
+    Refused(String),
+    /// Nobody knows whether it was done.
+    #[error("{0}")]
+    Unknown(String),
+}
+
+/// The API server, for plans.
+#[derive(Clone)]
+pub struct Apply {
+    client: Client,
+    feed: Feed,
+}
+
+impl Apply {
+    /// Writes through this client, and into this picture.
+    pub fn new(client: Client, feed: Feed) -> Self {
+        Self { client, feed }
+    }
+
+    /// Does it.
+    pub async fn carry_out(&self, action: &Action) -> Result<(), Failure> {
+        match action {
+            Action::Create { target, body } => self.create(target, body).await,
+            Action::Patch(patch) => self.patch(patch).await,
+            Action::Compose { target, resource_version, body } => {
+                let request = requests(target).get_metadata(&target.name, &GetParams::default());
+                let live: kube::core::PartialObjectMeta<DynamicObject> = self.send(request).await?;
+                if live.metadata.resource_version.as_ref() != Some(resource_version) {
+                    return Err(Failure::Outdated("it has changed since the plan was made".to_owned()));
+                }
+                let body = (body.0)(&live.metadata.annotations.unwrap_or_default()).map_err(Failure::Refused)?;
+                self.patch(&Patch { target: target.clone(), sub_resource: "", form: Form::Strategic, body }).await
+            }
+            Action::Delete { target, resource_version } => {
+                let version = Some(resource_version.clone()).filter(|version| !version.is_empty());
+                let preconditions = Preconditions { resource_version: version, uid: None };
+                let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+                let request = requests(target).delete(&target.name, &parameters);
+                self.send::<Value>(request).await.map(drop)
+            }
+        }
+    }
+
+    async fn create(&self, target: &Target, body: &Value) -> Result<(), Failure> {
+        let parameters = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+        let request = requests(target).create(&parameters, body.to_string().into_bytes());
+        match self.send::<Value>(request).await {
+            Ok(created) => self.take_in(target, created),
+            Err(Failure::Outdated(text)) => {
+                // Somebody else has the name: the next plan is made with that in view.
+                let present = self.send(requests(target).get(&target.name, &GetParams::default())).await?;
+                self.take_in(target, present)?;
+                Err(Failure::Outdated(text))
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    async fn patch(&self, patch: &Patch) -> Result<(), Failure> {
+        let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        let (requests, name) = (requests(&patch.target), &patch.target.name);
+        let send = |body: &Body<&Value>| match patch.sub_resource {
+            "" => requests.patch(name, &parameters, body),
+            sub_resource => requests.patch_subresource(sub_resource, name, &parameters, body),
+        };
+        let request = match patch.form {
+            Form::Merge => send(&Body::Merge(&patch.body)),
+            Form::Strategic => send(&Body::Strategic(&patch.body)),
+        };
+        if patch.target.kind == Kind::POD {
+            let answered: WatchedPod = self.send(request).await?;
+            self.assume(&answered);
+            return Ok(());
+        }
+        let answered = self.send(request).await?;
+        self.take_in(&patch.target, answered)
+    }
+
+    /// Lists pods as they are at this moment, not as the watch has told so far, and takes them in.
+    pub async fn look_again(&self, selector: &Selector) -> Result<(), Failure> {
+        let selector: Vec<_> = selector.requirements().iter().map(ToString::to_string).collect();
+        let mut parameters = ListParams::default().labels(&selector.join(",")).limit(PAGE);
+        loop {
+            let request = Request::new(path(Kind::POD, "")).list(&parameters);
+            let listed: ObjectList<WatchedPod> = self.send(request).await?;
+            for pod in &listed.items {
+                self.assume(pod);
+            }
+            match listed.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => parameters = parameters.continue_token(&token),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    fn assume(&self, pod: &WatchedPod) {
+        let member = Member::read(&pod.0, &mut self.feed.interner.lock());
+        self.feed.change(|state| state.assume_pod(member));
+    }
+
+    /// Other kinds than pods.
+    fn take_in(&self, target: &Target, object: Value) -> Result<(), Failure> {
+        let unreadable = |error: String| Failure::Unknown(format!("the answer is no {}: {error}", target.kind.kind));
+        match target.kind {
+            Kind::CONTROLLER_REVISION => {
+                let revision = Revision::from_object(&object).map_err(|error| unreadable(error.to_string()))?;
+                self.feed.change(|state| state.apply_revision(revision));
+            }
+            Kind::SIDECAR_SET => {
+                let set = serde_path_to_error::deserialize(object).map_err(|error| unreadable(error.to_string()))?;
+                // One that cannot be used was so before, and is counted there.
+                self.feed.change(|state| drop(state.apply_set(set)));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn send<T: DeserializeOwned>(&self, request: Result<http::Request<Vec<u8>>, kube::core::request::Error>) -> Result<T, Failure> {
+        let request = request.map_err(|error| Failure::Refused(error.to_string()))?;
+        match tokio::time::timeout(PATIENCE, self.client.request(request)).await {
+            Ok(answered) => answered.map_err(failure),
+            Err(_) => Err(Failure::Unknown(format!("no answer within {} s", PATIENCE.as_secs()))),
+        }
+    }
+}
+
+fn failure(error: kube::Error) -> Failure {
+    match error {
+        kube::Error::Api(status) => match status.code {
+            404 | 409 | 410 => Failure::Outdated(status.message.clone()),
+            // Busy, or ill: nothing was done, but nothing was judged either.
+            500.. | 408 => Failure::Unknown(status.message.clone()),
+            _ => Failure::Refused(status.message.clone()),
+        },
+        other => Failure::Unknown(other.to_string()),
+    }
+}
+
+fn requests(target: &Target) -> Request {
+    Request::new(path(target.kind, &target.namespace))
+}
+
+fn path(kind: Kind, namespace: &str) -> String {
+    let root = if kind.group.is_empty() { format!("/api/{}", kind.version) } else { format!("/apis/{}/{}", kind.group, kind.version) };
+    if namespace.is_empty() { format!("{root}/{}", kind.plural) } else { format!("{root}/namespaces/{namespace}/{}", kind.plural) }
+}

@@ -1,0 +1,96 @@
+//! Tells what happened, as Events of the cluster. The same is not told twice in a row about the same object.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::{core::v1::ObjectReference, events::v1::Event as Object},
+    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
+};
+use kube::{Api, Client, api::PostParams};
+use parking_lot::Mutex;
+
+use crate::plan::Event;
+
+/// Who tells.
+const CONTROLLER: &str = "sidecarset-controller";
+/// Events of objects without a namespace are kept here, as Kubernetes' own are.
+const ELSEWHERE: &str = "default";
+/// What was told longer ago is told again.
+const FORGET_AFTER: Duration = Duration::from_mins(30);
+/// The longest sentence that the API server takes.
+const LONGEST: usize = 1024;
+/// How many tellings are remembered before old ones are looked for.
+const MANY: usize = 10_000;
+
+/// Tells events.
+pub struct Teller {
+    client: Client,
+    instance: String,
+    told: Mutex<HashMap<(String, &'static str), (String, Instant)>>,
+}
+
+impl Teller {
+    /// Tells in the name of this replica.
+    pub fn new(client: Client, instance: String) -> Self {
+        Self { client, instance, told: Mutex::default() }
+    }
+
+    /// Tells, unless it was told already. What cannot be told is only logged: nothing depends on it.
+    pub async fn tell(&self, event: &Event, now: Timestamp) {
+        if !self.is_news(event) {
+            return;
+        }
+        let namespace = if event.about.namespace.is_empty() { ELSEWHERE } else { &event.about.namespace };
+        let events = Api::<Object>::namespaced(self.client.clone(), namespace);
+        if let Err(error) = events.create(&PostParams::default(), &self.object(event, namespace, now)).await {
+            tracing::warn!(%error, reason = event.reason, about = %event.about.name, "an event could not be told");
+        }
+    }
+
+    fn is_news(&self, event: &Event) -> bool {
+        let (key, now) = ((format!("{}/{}", event.about.uid, event.about.name), event.reason), Instant::now());
+        let is_fresh = |at: &Instant| now.duration_since(*at) < FORGET_AFTER;
+        let mut told = self.told.lock();
+        if told.get(&key).is_some_and(|(note, at)| *note == event.note && is_fresh(at)) {
+            return false;
+        }
+        if told.len() > MANY {
+            told.retain(|_, (_, at)| is_fresh(at));
+        }
+        told.insert(key, (event.note.clone(), now));
+        true
+    }
+
+    fn object(&self, event: &Event, namespace: &str, now: Timestamp) -> Object {
+        let about = &event.about;
+        let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let regarding = ObjectReference {
+            api_version: Some(about.kind.api_version()),
+            kind: some(about.kind.kind),
+            name: some(&about.name),
+            namespace: some(&about.namespace),
+            uid: some(&about.uid),
+            ..ObjectReference::default()
+        };
+        Object {
+            metadata: ObjectMeta {
+                name: Some(format!("{}.{:x}", about.name, now.as_nanosecond())),
+                namespace: some(namespace),
+                ..ObjectMeta::default()
+            },
+            event_time: Some(MicroTime(now)),
+            action: some(event.reason),
+            reason: some(event.reason),
+            note: Some(event.note.chars().take(LONGEST).collect()),
+            type_: some(if event.is_warning { "Warning" } else { "Normal" }),
+            regarding: Some(regarding),
+            reporting_controller: some(CONTROLLER),
+            reporting_instance: some(&self.instance),
+            ..Object::default()
+        }
+    }
+}

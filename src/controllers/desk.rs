@@ -1,0 +1,103 @@
+//! What is remembered about one object between two of its reconciles, while this replica leads. Losing it costs a request, never
+//! a wrong decision.
+
+use std::{collections::HashMap, time::Duration};
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+/// A status is written no more often than this.
+const STATUS_EVERY: Duration = Duration::from_secs(1);
+/// A status that the API server does not keep as it was written is not written again at once.
+const SAME_STATUS_EVERY: Duration = Duration::from_mins(1);
+/// A pod that the API server would not change is left alone for a while, so that others get their turn.
+const REFUSED_FOR: Duration = Duration::from_secs(15);
+/// How long after the first failure the next attempt is.
+const FIRST_DELAY: Duration = Duration::from_millis(200);
+/// How long at most.
+const LONGEST_DELAY: Duration = Duration::from_secs(30);
+
+/// The memory of one object.
+#[derive(Debug, Default)]
+pub struct Desk {
+    /// Its pods were read from the API server since this replica leads, so that nothing of what an earlier leader did is missed.
+    pub is_verified: bool,
+    failures: u32,
+    status: Option<(Value, Instant)>,
+    refused: HashMap<String, Instant>,
+}
+
+impl Desk {
+    /// Whether a change of this pod was refused a moment ago.
+    pub fn is_refused(&self, uid: &str, now: Instant) -> bool {
+        self.refused.get(uid).is_some_and(|until| now < *until)
+    }
+
+    /// Remembers that a change of this pod was refused.
+    pub fn refuse(&mut self, uid: &str, now: Instant) {
+        self.refused.retain(|_, until| now < *until);
+        self.refused.insert(uid.to_owned(), now + REFUSED_FOR);
+    }
+
+    /// When a refused pod is to be tried again.
+    pub fn next_try(&self) -> Option<Instant> {
+        self.refused.values().min().copied()
+    }
+
+    /// When this status may be written: now, or later.
+    pub fn status_due(&self, status: &Value, now: Instant) -> Instant {
+        let Some((last, at)) = &self.status else { return now };
+        (*at + if last == status { SAME_STATUS_EVERY } else { STATUS_EVERY }).max(now)
+    }
+
+    /// Remembers that this status was written.
+    pub fn wrote_status(&mut self, status: Value, now: Instant) {
+        self.status = Some((status, now));
+    }
+
+    /// How long to wait after a failure: longer each time.
+    pub fn failed(&mut self) -> Duration {
+        let delay = FIRST_DELAY.saturating_mul(2_u32.saturating_pow(self.failures)).min(LONGEST_DELAY);
+        self.failures = self.failures.saturating_add(1);
+        delay
+    }
+
+    /// Everything went well.
+    pub fn succeeded(&mut self) {
+        self.failures = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_status_is_written_at_once_and_then_once_a_second() {
+        let (mut desk, now) = (Desk::default(), Instant::now());
+        assert_eq!(desk.status_due(&json!(1), now), now);
+        desk.wrote_status(json!(1), now);
+        assert_eq!(desk.status_due(&json!(2), now), now + STATUS_EVERY);
+        assert_eq!(desk.status_due(&json!(2), now + STATUS_EVERY * 2), now + STATUS_EVERY * 2);
+        assert_eq!(desk.status_due(&json!(1), now), now + SAME_STATUS_EVERY);
+    }
+
+    #[test]
+    fn failures_are_followed_by_longer_and_longer_waits() {
+        let mut desk = Desk::default();
+        let waits: Vec<_> = (0..12).map(|_| desk.failed()).collect();
+        assert!(waits.is_sorted() && waits.first() == Some(&FIRST_DELAY) && waits.last() == Some(&LONGEST_DELAY), "{waits:?}");
+        desk.succeeded();
+        assert_eq!(desk.failed(), FIRST_DELAY);
+    }
+
+    #[test]
+    fn a_refused_pod_gets_another_try_after_a_while() {
+        let (mut desk, now) = (Desk::default(), Instant::now());
+        desk.refuse("a", now);
+        assert!(desk.is_refused("a", now) && !desk.is_refused("b", now) && !desk.is_refused("a", now + REFUSED_FOR));
+        assert_eq!(desk.next_try(), Some(now + REFUSED_FOR));
+    }
+}
