@@ -117,7 +117,7 @@ impl Running {
 
     async fn follow_cluster(&self, common: &Common) -> anyhow::Result<()> {
         let client = client::connect().await?;
-        let feed = Feed { state: self.state.clone(), readiness: self.readiness.clone(), metrics: self.metrics.clone() };
+        let feed = Feed::new(self.state.clone(), self.readiness.clone(), self.metrics.clone(), None);
         feed.expect();
         self.tasks.spawn(feed.clone().sets(client.clone(), self.stop.clone()));
         self.tasks.spawn(feed.clone().revisions(client.clone(), common.namespace.clone(), self.stop.clone()));

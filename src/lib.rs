@@ -64,6 +64,7 @@ pub mod state;
 pub mod handlers;
 
 pub mod cluster;
+pub mod controllers;
 pub mod manifests;
 pub mod offline;
 pub mod server;

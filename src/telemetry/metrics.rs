@@ -31,6 +31,10 @@ pub struct Metrics {
     pub unusable: Counter,
     /// Watches that ended and were begun again.
     pub watch_restarts: Counter,
+    /// 1 while this replica leads, else 0.
+    pub leader: Gauge,
+    /// Times that this replica became the leader or ceased to be it.
+    pub leader_transitions: Counter,
 }
 
 /// The metrics of one hook, looked up once.
@@ -83,6 +87,8 @@ impl Metrics {
             manifest_errors: Counter::default(),
             unusable: Counter::default(),
             watch_restarts: Counter::default(),
+            leader: Gauge::default(),
+            leader_transitions: Counter::default(),
             registry: RwLock::new(Registry::default()),
         };
         registry.register("reviews", "Admission reviews answered, by hook and verdict", metrics.reviews.clone());
@@ -97,6 +103,9 @@ impl Metrics {
         registry.register("manifest_errors", "Changed manifest files that could not be read", metrics.manifest_errors.clone());
         registry.register("unusable_objects", "Stored objects that cannot be used", metrics.unusable.clone());
         registry.register("watch_restarts", "Watches that ended and were begun again", metrics.watch_restarts.clone());
+        registry.register("leader", "1 while this replica leads, else 0", metrics.leader.clone());
+        let transitions = metrics.leader_transitions.clone();
+        registry.register("leader_transitions", "Times that this replica became the leader or ceased to be it", transitions);
         Self { registry: RwLock::new(registry), ..metrics }
     }
 
