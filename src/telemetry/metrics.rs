@@ -31,6 +31,14 @@ pub struct Metrics {
     pub unusable: Counter,
     /// Watches that ended and were begun again.
     pub watch_restarts: Counter,
+    /// Times that an object was looked at by its reconciler.
+    pub reconciles: Counter,
+    /// What reconcilers wanted done and was not.
+    pub reconcile_errors: Counter,
+    /// From a look at an object to the last answer about it.
+    pub reconcile_seconds: Histogram,
+    /// Running pods that were changed.
+    pub pod_changes: Counter,
     /// 1 while this replica leads, else 0.
     pub leader: Gauge,
     /// Times that this replica became the leader or ceased to be it.

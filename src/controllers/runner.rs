@@ -1,0 +1,315 @@
+//! The loop of the reconcilers: what is touched is looked at soon, each object by one reconcile at a time, and only while this
+//! replica leads.
+//!
+//! A burst of events costs one plan: an object is looked at again no sooner than [`PAUSE`] after the last time. Everything that
+//! is written is answered before the next plan of the same object is made, and is in the picture by then; so no plan counts on
+//! what it cannot see, and a pod that is gone holds up nobody.
+
+use std::{
+    collections::{HashMap, HashSet},
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::{
+    StreamExt,
+    channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded},
+    stream::{self, FuturesUnordered},
+};
+use jiff::Timestamp;
+use kube::runtime::scheduler::{ScheduleRequest, Scheduler, scheduler};
+use parking_lot::RwLock;
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{all, desk::Desk, picture, plan};
+use crate::{
+    cluster::{
+        apply::{Apply, Failure},
+        events::Teller,
+        lease::{Term, Work},
+    },
+    plan::{Action, Event, Key, Kind, Patch, Plan, Target, Task},
+    sidecarset::{member::Member, plan::Circumstances},
+    state::State,
+    telemetry::metrics::Metrics,
+};
+
+/// How long an object has peace after a reconcile.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How many objects are reconciled at a time.
+const OBJECTS: usize = 8;
+/// How many requests of one plan are under way at a time.
+const REQUESTS: usize = 16;
+
+/// Runs the reconcilers.
+pub struct Runner {
+    /// The picture of the cluster.
+    pub state: Arc<RwLock<State>>,
+    /// Carries out plans.
+    pub apply: Apply,
+    /// Tells events.
+    pub teller: Teller,
+    /// Where it is counted.
+    pub metrics: Arc<Metrics>,
+    /// Where revisions are kept.
+    pub own_namespace: String,
+    /// The clock on the wall.
+    pub wall: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+}
+
+/// What a reconcile leaves.
+struct Done {
+    key: Key,
+    /// What is remembered; `None` if the object is gone.
+    desk: Option<Desk>,
+    /// When to look again, if not only when something happens.
+    again: Option<Instant>,
+}
+
+/// The keys in their order of time.
+struct Agenda {
+    requests: UnboundedSender<ScheduleRequest<Key>>,
+    /// When each object has had its peace.
+    rested: HashMap<Key, Instant>,
+}
+
+impl Agenda {
+    fn look_at(&self, key: Key, at: Instant) {
+        let run_at = self.rested.get(&key).map_or(at, |rested| at.max(*rested));
+        // The other end lives as long as this one.
+        let _ = self.requests.unbounded_send(ScheduleRequest { message: key, run_at });
+    }
+}
+
+impl Runner {
+    /// Reconciles while `leadership` says that we lead, until `stop`. `touched` says which objects there may be work for.
+    /// `is_synced` becomes true when everything that plans look at was listed once.
+    pub async fn run(
+        self,
+        mut leadership: watch::Receiver<Option<Term>>,
+        mut touched: mpsc::UnboundedReceiver<Key>,
+        is_synced: impl Fn() -> bool,
+        stop: CancellationToken,
+    ) {
+        loop {
+            let term = leadership.borrow_and_update().clone();
+            if let Some(term) = term.filter(Term::is_current) {
+                while !is_synced() && term.is_current() && !stop.is_cancelled() {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                self.lead(&term, &mut touched).await;
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                changed = leadership.changed() => if changed.is_err() { return },
+                // Another leads: what happens is its work.
+                key = touched.recv() => if key.is_none() { return },
+            }
+        }
+    }
+
+    /// Reconciles for one term. Returns when the term has ended and every request is answered.
+    async fn lead(&self, term: &Term, touched: &mut mpsc::UnboundedReceiver<Key>) {
+        let (requests, incoming) = unbounded();
+        let mut agenda = Agenda { requests, rested: HashMap::new() };
+        let mut scheduler = pin!(scheduler(incoming));
+        let mut running = FuturesUnordered::new();
+        let mut busy = HashSet::new();
+        let mut desks: HashMap<Key, Desk> = HashMap::new();
+        let everything = all(&self.state.read().snapshot());
+        tracing::info!(term = term.number(), objects = everything.len(), "reconciling");
+        for key in everything {
+            agenda.look_at(key, Instant::now());
+        }
+        loop {
+            tokio::select! {
+                () = term.ended().cancelled() => break,
+                Some(key) = touched.recv() => agenda.look_at(key, Instant::now()),
+                Some(done) = running.next(), if !running.is_empty() => {
+                    let Done { key, desk, again } = done;
+                    busy.remove(&key);
+                    match desk {
+                        Some(desk) => {
+                            agenda.rested.insert(key.clone(), Instant::now() + PAUSE);
+                            desks.insert(key.clone(), desk);
+                        }
+                        None => drop(agenda.rested.remove(&key)),
+                    }
+                    if let Some(again) = again {
+                        agenda.look_at(key, again);
+                    }
+                }
+                Some(key) = due(scheduler.as_mut(), &busy), if running.len() < OBJECTS => {
+                    let Some(work) = term.begin() else { break };
+                    busy.insert(key.clone());
+                    let desk = desks.remove(&key).unwrap_or_default();
+                    running.push(self.reconcile(key, desk, term, work));
+                }
+            }
+        }
+        while running.next().await.is_some() {}
+        tracing::info!(term = term.number(), "no longer reconciling");
+    }
+
+    /// Looks at one object: a plan, and what it wants done. `_work` keeps the lease until every answer is there.
+    async fn reconcile(&self, key: Key, mut desk: Desk, term: &Term, _work: Work) -> Done {
+        let started = Instant::now();
+        let planned = match self.planned(&key, &mut desk).await {
+            Ok(Some(planned)) => planned,
+            Ok(None) => return Done { key, desk: None, again: None },
+            Err(failure) => {
+                tracing::warn!(?key, %failure, "the pods could not be listed");
+                let again = Some(Instant::now() + desk.failed());
+                return Done { key, desk: Some(desk), again };
+            }
+        };
+        let again = self.carry_out(&key, planned, &mut desk, term).await;
+        self.metrics.reconciles.inc();
+        self.metrics.reconcile_seconds.observe(started.elapsed().as_secs_f64());
+        Done { key, desk: Some(desk), again }
+    }
+
+    /// The plan. The first one of a term that changes pods is made a second time, on pods that were listed for it: what an earlier
+    /// leader did a moment ago may not have come through the watch yet.
+    async fn planned(&self, key: &Key, desk: &mut Desk) -> Result<Option<Plan>, Failure> {
+        loop {
+            let picture = picture(key, &self.state.read().snapshot());
+            let Some(picture) = picture else { return Ok(None) };
+            let now = Instant::now();
+            let is_refused = |member: &Member| desk.is_refused(&member.pod.uid, now);
+            let circumstances = Circumstances { own_namespace: &self.own_namespace, is_refused: &is_refused, now: (self.wall)() };
+            let plan = plan(&picture, &circumstances);
+            let changes_pods = plan.each.iter().any(|task| about(&task.action).kind == Kind::POD);
+            match &picture.rollout.selector {
+                Some(selector) if changes_pods && !desk.is_verified => {
+                    self.apply.look_again(selector).await?;
+                    desk.is_verified = true;
+                }
+                _ => return Ok(Some(plan)),
+            }
+        }
+    }
+
+    /// Does what a plan wants; says when to look again.
+    async fn carry_out(&self, key: &Key, plan: Plan, desk: &mut Desk, term: &Term) -> Option<Instant> {
+        for action in &plan.first {
+            if !term.is_current() {
+                return None;
+            }
+            if let Err(failure) = self.apply.carry_out(action).await {
+                return Some(self.trouble(key, action, &failure, desk));
+            }
+        }
+        let mut again = self.write_status(key, plan.status, desk, term).await;
+        let mut failures = Vec::new();
+        {
+            let requests = plan.each.into_iter().map(|task| self.task(task, term));
+            let mut requests = stream::iter(requests).buffer_unordered(REQUESTS);
+            while let Some(failed) = requests.next().await {
+                failures.extend(failed);
+            }
+        }
+        if failures.is_empty() {
+            desk.succeeded();
+        }
+        let later = failures.iter().map(|(action, failure)| self.trouble(key, action, failure, desk)).min();
+        again = earlier(again, later);
+        for event in &plan.events {
+            self.teller.tell(event, (self.wall)()).await;
+        }
+        earlier(again, desk.next_try())
+    }
+
+    async fn task(&self, task: Task, term: &Term) -> Option<(Action, Failure)> {
+        if !term.is_current() {
+            return None;
+        }
+        let (event, failed) = match self.apply.carry_out(&task.action).await {
+            Ok(()) => {
+                if about(&task.action).kind == Kind::POD {
+                    self.metrics.pod_changes.inc();
+                }
+                (task.done, None)
+            }
+            // A new plan is made on what is true now.
+            Err(Failure::Outdated(_)) => (None, None),
+            Err(failure) => (failed_event(&task, &failure), Some(failure)),
+        };
+        if let Some(event) = event {
+            self.teller.tell(&event, (self.wall)()).await;
+        }
+        failed.map(|failure| (task.action, failure))
+    }
+
+    async fn write_status(&self, key: &Key, status: Option<Patch>, desk: &mut Desk, term: &Term) -> Option<Instant> {
+        let status = status?;
+        let now = Instant::now();
+        let due = desk.status_due(&status.body, now);
+        if due > now {
+            return Some(due);
+        }
+        if !term.is_current() {
+            return None;
+        }
+        let action = Action::Patch(status);
+        let written = self.apply.carry_out(&action).await;
+        if let Action::Patch(status) = &action {
+            desk.wrote_status(status.body.clone(), now);
+        }
+        written.err().map(|failure| self.trouble(key, &action, &failure, desk))
+    }
+
+    /// Remembers a failure; says when to try again.
+    fn trouble(&self, key: &Key, action: &Action, failure: &Failure, desk: &mut Desk) -> Instant {
+        self.metrics.reconcile_errors.inc();
+        let (target, now) = (about(action), Instant::now());
+        match failure {
+            Failure::Outdated(_) => {}
+            Failure::Refused(_) if target.kind == Kind::POD => desk.refuse(&target.uid, now),
+            Failure::Refused(_) => {}
+            // It may have been done: look before anything else is.
+            Failure::Unknown(_) => desk.is_verified = false,
+        }
+        tracing::warn!(?key, kind = target.kind.kind, namespace = %target.namespace, name = %target.name, %failure, "not done");
+        now + desk.failed()
+    }
+}
+
+/// The next object that is due and not being looked at.
+async fn due(
+    scheduler: Pin<&mut Scheduler<Key, UnboundedReceiver<ScheduleRequest<Key>>>>,
+    busy: &HashSet<Key>,
+) -> Option<Key> {
+    scheduler.hold_unless(|key| !busy.contains(key)).next().await
+}
+
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    one.into_iter().chain(other).min()
+}
+
+/// The object that a request is about.
+const fn about(action: &Action) -> &Target {
+    match action {
+        Action::Create { target, .. } | Action::Compose { target, .. } | Action::Delete { target, .. } => target,
+        Action::Patch(patch) => &patch.target,
+    }
+}
+
+/// What is told about a pod that could not be changed.
+fn failed_event(task: &Task, failure: &Failure) -> Option<Event> {
+    let target = about(&task.action);
+    let plain = || Event {
+        about: target.clone(),
+        is_warning: true,
+        reason: "SidecarSetUpdateFailed",
+        note: "the sidecars could not be updated in place".to_owned(),
+    };
+    let is_told = matches!(failure, Failure::Refused(_)) && target.kind == Kind::POD;
+    let event = task.failed.clone().or_else(|| is_told.then(plain))?;
+    Some(Event { note: format!("{}: {failure}", event.note), ..event })
+}
