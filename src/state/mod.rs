@@ -66,3 +66,6 @@ impl select::Tally for Tally {
         before
     }
 }
+
+#[cfg(test)]
+mod tests;
