@@ -126,3 +126,6 @@ impl select::Tally for Tally {
         before
     }
 }
+
+#[cfg(test)]
+mod tests;
