@@ -281,10 +281,7 @@ impl Runner {
 }
 
 /// The next object that is due and not being looked at.
-async fn due(
-    scheduler: Pin<&mut Scheduler<Key, UnboundedReceiver<ScheduleRequest<Key>>>>,
-    busy: &HashSet<Key>,
-) -> Option<Key> {
+async fn due(scheduler: Pin<&mut Scheduler<Key, UnboundedReceiver<ScheduleRequest<Key>>>>, busy: &HashSet<Key>) -> Option<Key> {
     scheduler.hold_unless(|key| !busy.contains(key)).next().await
 }
 

@@ -165,7 +165,13 @@ fn chosen<'p>(rollout: &Rollout, found: &[Found<'p>], behind: &mut Behind<'p>) -
 }
 
 /// Those of the waiting pods whose turn it is.
-fn in_turn<'p>(rollout: &Rollout, found: &[Found<'p>], waiting: Vec<usize>, limits: &Limits, behind: &mut Behind<'p>) -> Vec<&'p Arc<Member>> {
+fn in_turn<'p>(
+    rollout: &Rollout,
+    found: &[Found<'p>],
+    waiting: Vec<usize>,
+    limits: &Limits,
+    behind: &mut Behind<'p>,
+) -> Vec<&'p Arc<Member>> {
     if waiting.is_empty() {
         return Vec::new();
     }
@@ -218,12 +224,8 @@ fn registered(picture: &Picture, found: &[Found<'_>], own_namespace: &str) -> Re
 
 /// What is recorded comes before anything that refers to it; what is pruned can wait, and may fail.
 fn write_history(registration: Registration, namespace: &str, plan: &mut Plan) {
-    let target = |name: &str| Target {
-        kind: Kind::CONTROLLER_REVISION,
-        namespace: namespace.to_owned(),
-        name: name.to_owned(),
-        uid: String::new(),
-    };
+    let target =
+        |name: &str| Target { kind: Kind::CONTROLLER_REVISION, namespace: namespace.to_owned(), name: name.to_owned(), uid: String::new() };
     let patch = |name: &str, resource_version: Option<String>, mut body: Value| {
         if let Some(version) = resource_version {
             body["metadata"]["resourceVersion"] = version.into();

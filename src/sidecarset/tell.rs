@@ -28,7 +28,9 @@ pub fn events(rollout: &Rollout, behind: &Behind<'_>, status: &SidecarSetStatus,
         let note = format!("SidecarSet in-place update detected {stuck} not upgradable pod(s) in this round, will skip them.");
         events.push(event(false, "NotUpgradablePods", note));
     }
-    let reason = |status: &SidecarSetStatus| status.conditions.iter().find(|one| one.type_ == UPDATED).map(|one| (one.reason.clone(), one.message.clone()));
+    let reason = |status: &SidecarSetStatus| {
+        status.conditions.iter().find(|one| one.type_ == UPDATED).map(|one| (one.reason.clone(), one.message.clone()))
+    };
     let before = rollout.set.status.as_ref().and_then(reason);
     if let (Some((before, _)), Some((now, message))) = (before, reason(status)) {
         let is_finished = now == ALL_DONE && before != ALL_DONE && status.matched_pods > 0;

@@ -94,8 +94,11 @@ impl State {
     /// These are all pods that sets were injected into.
     pub fn reset_pods(&mut self, pods: Vec<Member>) {
         self.members.reset(pods);
-        let all: Vec<_> = self.rollouts.keys().cloned().collect();
-        self.touch(all.iter().map(|set| &**set));
+        self.touch_all();
+    }
+
+    fn touch_all(&mut self) {
+        self.touched.extend(self.rollouts.keys().cloned().map(Key::SidecarSet));
     }
 
     /// A revision was recorded or changed.
@@ -122,6 +125,7 @@ impl State {
             self.revisions.insert(revision);
         }
         self.sets.repin_all(&self.revisions);
+        self.touch_all();
     }
 
     /// The `ConfigMap` [`whitelist::CONFIGURATION`] of our own namespace was made or changed; these are its `data`. Nothing here

@@ -95,26 +95,43 @@ impl Metrics {
             manifest_errors: Counter::default(),
             unusable: Counter::default(),
             watch_restarts: Counter::default(),
+            reconciles: Counter::default(),
+            reconcile_errors: Counter::default(),
+            reconcile_seconds: Buckets.new_metric(),
+            pod_changes: Counter::default(),
             leader: Gauge::default(),
             leader_transitions: Counter::default(),
             registry: RwLock::new(Registry::default()),
         };
-        registry.register("reviews", "Admission reviews answered, by hook and verdict", metrics.reviews.clone());
-        registry.register("review_seconds", "Time from a review's body to its answer", metrics.seconds.clone());
-        registry.register("panics", "Handlers that panicked, by hook", metrics.panics.clone());
+        metrics.register(&mut registry);
+        Self { registry: RwLock::new(registry), ..metrics }
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        registry.register("reviews", "Admission reviews answered, by hook and verdict", self.reviews.clone());
+        registry.register("review_seconds", "Time from a review's body to its answer", self.seconds.clone());
+        registry.register("panics", "Handlers that panicked, by hook", self.panics.clone());
         registry.register(
             "certificate_expiry_seconds",
             "When the serving certificate ends, in seconds since 1970",
-            metrics.certificate_expiry.clone(),
+            self.certificate_expiry.clone(),
         );
-        registry.register("certificate_errors", "Certificate files that could not be loaded", metrics.certificate_errors.clone());
-        registry.register("manifest_errors", "Changed manifest files that could not be read", metrics.manifest_errors.clone());
-        registry.register("unusable_objects", "Stored objects that cannot be used", metrics.unusable.clone());
-        registry.register("watch_restarts", "Watches that ended and were begun again", metrics.watch_restarts.clone());
-        registry.register("leader", "1 while this replica leads, else 0", metrics.leader.clone());
-        let transitions = metrics.leader_transitions.clone();
+        registry.register("certificate_errors", "Certificate files that could not be loaded", self.certificate_errors.clone());
+        registry.register("manifest_errors", "Changed manifest files that could not be read", self.manifest_errors.clone());
+        registry.register("unusable_objects", "Stored objects that cannot be used", self.unusable.clone());
+        registry.register("watch_restarts", "Watches that ended and were begun again", self.watch_restarts.clone());
+        registry.register("leader", "1 while this replica leads, else 0", self.leader.clone());
+        let transitions = self.leader_transitions.clone();
         registry.register("leader_transitions", "Times that this replica became the leader or ceased to be it", transitions);
-        Self { registry: RwLock::new(registry), ..metrics }
+        self.register_reconcilers(registry);
+    }
+
+    fn register_reconcilers(&self, registry: &mut Registry) {
+        registry.register("reconciles", "Times that an object was looked at by its reconciler", self.reconciles.clone());
+        registry.register("reconcile_errors", "What reconcilers wanted done and was not", self.reconcile_errors.clone());
+        let seconds = self.reconcile_seconds.clone();
+        registry.register("reconcile_seconds", "From a look at an object to the last answer about it", seconds);
+        registry.register("pod_changes", "Running pods that were changed by reconcilers", self.pod_changes.clone());
     }
 
     /// The metrics of the hook under `path`.
