@@ -23,6 +23,7 @@ pub(super) const EXCEPTIONS: &[(&str, &str)] = &[
     ("args", "telemetry::log::Format"),
     ("cluster", "server::admin::Readiness"),
     ("cluster", "telemetry::metrics::Metrics"),
+    ("manifests", "cluster::lease::election::NAME"),
     ("offline", "telemetry::metrics::Metrics"),
     ("server", "telemetry::metrics"),
 ];
