@@ -12,18 +12,27 @@ use std::{
 use anyhow::{Context, bail};
 use axum::Router;
 use jiff::Timestamp;
+use kube::Client;
 use parking_lot::RwLock;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use tokio::{
     net::{TcpListener, TcpSocket},
     signal::unix::{SignalKind, signal},
+    sync::{mpsc, watch},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    args::{Common, Inject, Manifests, Review, Serve},
+    args::{Common, Election, Inject, Manifests, Review, Serve},
     base::gates::Gates,
-    cluster::{client, watch::Feed},
+    cluster::{
+        apply::Apply,
+        client,
+        events::Teller,
+        lease::{Candidacy, Term, election::Times, identity::Identity},
+        watch::Feed,
+    },
+    controllers::runner::Runner,
     handlers,
     manifests::{self, Rendering},
     offline::{
@@ -31,6 +40,7 @@ use crate::{
         files::{self, Folder, Objects},
         pods, reviews,
     },
+    plan::Key,
     server::{
         Limits,
         admin::{self, Readiness},
@@ -61,6 +71,10 @@ struct Running {
     readiness: Readiness,
     tasks: TaskTracker,
     stop: CancellationToken,
+    /// Whether we lead: what reconciles subscribes to it. Never so without a cluster.
+    leadership: watch::Sender<Option<Term>>,
+    /// Asks the leader to cease, before the server does.
+    resign: CancellationToken,
     provider: Arc<CryptoProvider>,
 }
 
@@ -69,12 +83,15 @@ pub async fn serve(arguments: Serve) -> anyhow::Result<()> {
     log::start(&arguments.common.log, arguments.common.log_format)?;
     let gates = Gates::parse(&arguments.common.feature_gates)?;
     open_files::allow_many();
+    let stop = CancellationToken::new();
     let running = Running {
         state: Arc::new(RwLock::new(State::new(gates.clone()))),
         metrics: Arc::new(Metrics::new()),
         readiness: Readiness::default(),
         tasks: TaskTracker::new(),
-        stop: CancellationToken::new(),
+        leadership: watch::Sender::default(),
+        resign: stop.child_token(),
+        stop,
         provider: Arc::new(aws_lc_rs::default_provider()),
     };
     let signals = Signals::new()?;
@@ -82,7 +99,7 @@ pub async fn serve(arguments: Serve) -> anyhow::Result<()> {
     let objects = if let Some(folder) = &arguments.from {
         Some(running.follow_folder(folder, &arguments.common, gates)?)
     } else {
-        running.follow_cluster(&arguments.common).await?;
+        running.follow_cluster(&arguments).await?;
         None
     };
     let serving = running.certificate(&arguments)?;
@@ -115,13 +132,50 @@ impl Running {
         Ok(Arc::new(move || objects.read().clone()))
     }
 
-    async fn follow_cluster(&self, common: &Common) -> anyhow::Result<()> {
+    async fn follow_cluster(&self, arguments: &Serve) -> anyhow::Result<()> {
+        let (common, election) = (&arguments.common, &arguments.election);
+        let times =
+            Times::new(election.leader_elect_lease_duration, election.leader_elect_renew_deadline, election.leader_elect_retry_period)?;
         let client = client::connect().await?;
-        let feed = Feed::new(self.state.clone(), self.readiness.clone(), self.metrics.clone(), None);
+        self.stand_for_election(client.clone(), times, common, election)?;
+        let (touched, incoming) = mpsc::unbounded_channel();
+        let feed = Feed::new(self.state.clone(), self.readiness.clone(), self.metrics.clone(), Some(touched));
         feed.expect();
         self.tasks.spawn(feed.clone().sets(client.clone(), self.stop.clone()));
         self.tasks.spawn(feed.clone().revisions(client.clone(), common.namespace.clone(), self.stop.clone()));
-        self.tasks.spawn(feed.namespaces(client, self.stop.clone()));
+        self.tasks.spawn(feed.clone().pods(client.clone(), self.stop.clone()));
+        self.tasks.spawn(feed.clone().namespaces(client.clone(), self.stop.clone()));
+        self.reconcile(client, feed, common.namespace.clone(), incoming);
+        Ok(())
+    }
+
+    fn reconcile(&self, client: Client, feed: Feed, own_namespace: String, touched: mpsc::UnboundedReceiver<Key>) {
+        let runner = Runner {
+            state: self.state.clone(),
+            apply: Apply::new(client.clone(), feed.clone()),
+            teller: Teller::new(client),
+            metrics: self.metrics.clone(),
+            own_namespace,
+            wall: Arc::new(now),
+        };
+        let leadership = self.leadership.subscribe();
+        self.tasks.spawn(runner.run(leadership, touched, move || feed.is_synced(), self.stop.clone()));
+    }
+
+    fn stand_for_election(&self, client: Client, times: Times, common: &Common, election: &Election) -> anyhow::Result<()> {
+        if !election.leader_elect {
+            self.leadership.send_replace(Some(Term::without_election(&self.resign)));
+            return Ok(());
+        }
+        let candidacy = Candidacy {
+            client,
+            namespace: common.namespace.clone(),
+            identity: Identity::new(election.pod_name.as_deref(), self.provider.secure_random)?,
+            times,
+            wall: Arc::new(now),
+            metrics: self.metrics.clone(),
+        };
+        self.tasks.spawn(candidacy.run(self.resign.clone(), self.leadership.clone()));
         Ok(())
     }
 
@@ -177,11 +231,12 @@ impl Running {
         self.tasks.spawn(check.run(self.stop.clone()));
     }
 
-    /// Waits for a signal; then is not ready any more, goes on for `linger`, drains and ends.
+    /// Waits for a signal; then is not ready any more and leads no more, goes on answering for `linger`, drains and ends.
     async fn until(self, mut signals: Signals, linger: Duration) -> anyhow::Result<()> {
         signals.next().await;
         tracing::info!("stopping");
         self.readiness.stop();
+        self.resign.cancel();
         let end = async {
             tokio::time::sleep(linger).await;
             self.stop.cancel();

@@ -1,8 +1,9 @@
 //! What the operator types, and what the program needs.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand};
+use jiff::SignedDuration;
 
 use crate::{offline::pods::Output, telemetry::log::Format};
 
@@ -69,9 +70,47 @@ pub struct Serve {
     /// Seconds to go on accepting connections after SIGTERM, while the cluster takes note [default: 5, with --from 0]
     #[arg(long, env = "OUTRIGGER_LINGER", value_name = "SECONDS")]
     pub linger: Option<u64>,
+    /// Who reconciles.
+    #[command(flatten)]
+    pub election: Election,
     /// What all doors have in common.
     #[command(flatten)]
     pub common: Common,
+}
+
+/// Which of several replicas reconciles. The flags are called as those of Kubernetes' own components.
+#[derive(Clone, Debug, Args)]
+pub struct Election {
+    /// Reconcile only while holding the lease; false only where never more than one replica runs
+    #[arg(
+        long,
+        env = "OUTRIGGER_LEADER_ELECT",
+        action = ArgAction::Set,
+        default_value_t = true,
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        value_name = "BOOL"
+    )]
+    pub leader_elect: bool,
+    /// How long others wait for a leader that is silent; whole seconds
+    #[arg(long, env = "OUTRIGGER_LEADER_ELECT_LEASE_DURATION", default_value = "15s", value_parser = duration, value_name = "DURATION")]
+    pub leader_elect_lease_duration: Duration,
+    /// How long a leader goes on without a renewal; less than the lease duration
+    #[arg(long, env = "OUTRIGGER_LEADER_ELECT_RENEW_DEADLINE", default_value = "10s", value_parser = duration, value_name = "DURATION")]
+    pub leader_elect_renew_deadline: Duration,
+    /// How long to wait between two tries to get or to renew the lease
+    #[arg(long, env = "OUTRIGGER_LEADER_ELECT_RETRY_PERIOD", default_value = "2s", value_parser = duration, value_name = "DURATION")]
+    pub leader_elect_retry_period: Duration,
+    /// Name under which this replica stands for election [default: the name of the host]
+    #[arg(long, env = "POD_NAME", value_name = "NAME")]
+    pub pod_name: Option<String>,
+}
+
+/// A duration as Go and Kubernetes write it.
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed = text.parse::<SignedDuration>().ok().and_then(|parsed| Duration::try_from(parsed).ok());
+    parsed.ok_or_else(|| "expected a duration like 15s, 1m30s or 500ms".to_owned())
 }
 
 /// `outrigger inject`

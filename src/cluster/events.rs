@@ -17,6 +17,8 @@ use crate::plan::Event;
 
 /// Who tells.
 const CONTROLLER: &str = "sidecarset-controller";
+/// In whose name: whichever replica leads.
+const INSTANCE: &str = "outrigger";
 /// Events of objects without a namespace are kept here, as Kubernetes' own are.
 const ELSEWHERE: &str = "default";
 /// What was told longer ago is told again.
@@ -29,14 +31,13 @@ const MANY: usize = 10_000;
 /// Tells events.
 pub struct Teller {
     client: Client,
-    instance: String,
     told: Mutex<HashMap<(String, &'static str), (String, Instant)>>,
 }
 
 impl Teller {
-    /// Tells in the name of this replica.
-    pub fn new(client: Client, instance: String) -> Self {
-        Self { client, instance, told: Mutex::default() }
+    /// Tells through this client.
+    pub fn new(client: Client) -> Self {
+        Self { client, told: Mutex::default() }
     }
 
     /// Tells, unless it was told already. What cannot be told is only logged: nothing depends on it.
@@ -46,7 +47,7 @@ impl Teller {
         }
         let namespace = if event.about.namespace.is_empty() { ELSEWHERE } else { &event.about.namespace };
         let events = Api::<Object>::namespaced(self.client.clone(), namespace);
-        if let Err(error) = events.create(&PostParams::default(), &self.object(event, namespace, now)).await {
+        if let Err(error) = events.create(&PostParams::default(), &Self::object(event, namespace, now)).await {
             tracing::warn!(%error, reason = event.reason, about = %event.about.name, "an event could not be told");
         }
     }
@@ -65,7 +66,7 @@ impl Teller {
         true
     }
 
-    fn object(&self, event: &Event, namespace: &str, now: Timestamp) -> Object {
+    fn object(event: &Event, namespace: &str, now: Timestamp) -> Object {
         let about = &event.about;
         let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         let regarding = ObjectReference {
@@ -89,7 +90,7 @@ impl Teller {
             type_: some(if event.is_warning { "Warning" } else { "Normal" }),
             regarding: Some(regarding),
             reporting_controller: some(CONTROLLER),
-            reporting_instance: some(&self.instance),
+            reporting_instance: some(INSTANCE),
             ..Object::default()
         }
     }

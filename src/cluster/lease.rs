@@ -8,6 +8,7 @@
 //! One thing is left to people: who deletes the lease by hand while a replica starts may for one retry period see two leaders.
 
 pub mod election;
+pub mod identity;
 mod term;
 
 use std::sync::Arc;
@@ -21,8 +22,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::election::{NAME, Now, Observed, Step, Times, next, release};
 pub use self::term::{Term, Work};
+use self::{
+    election::{NAME, Now, Observed, Step, Times, next, release},
+    identity::Identity,
+};
 use crate::telemetry::metrics::Metrics;
 
 /// How often a write that came second is tried again at once. Twice in a row somebody else was faster: then there is a pause.
@@ -34,12 +38,10 @@ pub struct Candidacy {
     pub client: Client,
     /// Where the lease is: our own namespace.
     pub namespace: String,
-    /// Under which name we stand; no other process has the same.
-    pub identity: String,
+    /// Under which name we stand.
+    pub identity: Identity,
     /// How long things may take.
     pub times: Times,
-    /// Where the spread of the tries begins; different for each replica, so that they do not all ask at once.
-    pub seed: u64,
     /// The clock on the wall. Nothing is decided by it.
     pub wall: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// Where it is counted.
@@ -108,7 +110,7 @@ impl Candidate {
     fn new(candidacy: Candidacy, stop: CancellationToken, leadership: watch::Sender<Option<Term>>) -> Self {
         Self {
             leases: Api::namespaced(candidacy.client.clone(), &candidacy.namespace),
-            random: fastrand::Rng::with_seed(candidacy.seed),
+            random: fastrand::Rng::with_seed(candidacy.identity.seed),
             candidacy,
             observed: Observed::default(),
             is_fresh: false,
@@ -158,7 +160,7 @@ impl Candidate {
                 self.read().await?;
             }
             let now = self.now();
-            let step = next(&self.observed, &self.candidacy.identity, &self.candidacy.times, now);
+            let step = next(&self.observed, &self.candidacy.identity.name, &self.candidacy.times, now);
             // Only an answer makes it true again.
             self.is_fresh = false;
             if matches!(step, Step::Wait(_)) {
@@ -193,7 +195,7 @@ impl Candidate {
         self.observed = std::mem::take(&mut self.observed).see(found, Instant::now());
         self.is_fresh = true;
         let holder = self.observed.holder();
-        self.may_hold = holder == Some(self.candidacy.identity.as_str());
+        self.may_hold = holder == Some(self.candidacy.identity.name.as_str());
         if let Some(holder) = holder
             && !self.may_hold
             && before.as_deref() != Some(holder)
@@ -228,7 +230,7 @@ impl Candidate {
     fn step_up(&mut self, until: Instant, transitions: Option<i32>) {
         self.terms += 1;
         let term = Term::new(self.terms, &self.stop, Some(until));
-        tracing::info!(term = self.terms, identity = self.candidacy.identity, transitions, "leading");
+        tracing::info!(term = self.terms, identity = self.candidacy.identity.name, transitions, "leading");
         self.candidacy.metrics.leader.set(1);
         self.candidacy.metrics.leader_transitions.inc();
         self.leadership.send_replace(Some(term.clone()));
@@ -262,7 +264,7 @@ impl Candidate {
         }
         // Up to a fifth earlier: replicas that were started together do not go on asking together.
         let again = now + retry.mul_f64(1.0 - 0.2 * self.random.f64());
-        match next(&self.observed, &self.candidacy.identity, &self.candidacy.times, self.now()) {
+        match next(&self.observed, &self.candidacy.identity.name, &self.candidacy.times, self.now()) {
             Step::Wait(until) => again.min(until),
             Step::Create(_) | Step::Replace(_) => again,
         }
@@ -286,9 +288,7 @@ impl Candidate {
             Ok(Ok(true)) => tracing::info!(lease = NAME, "the lease is released"),
             Ok(Ok(false)) => {}
             Ok(Err(error)) => tracing::warn!(lease = NAME, %error, "the lease is not released but will run out"),
-            Err(_) => {
-                tracing::warn!(lease = NAME, "what the leader does has not ended in time; the lease is not released but will run out")
-            }
+            Err(_) => tracing::warn!(lease = NAME, "the leader's work has not ended in time; the lease is not released"),
         }
     }
 
@@ -298,7 +298,7 @@ impl Candidate {
             if !self.is_fresh {
                 self.read().await?;
             }
-            let Some(lease) = release(&self.observed, &self.candidacy.identity, (self.candidacy.wall)()) else { return Ok(false) };
+            let Some(lease) = release(&self.observed, &self.candidacy.identity.name, (self.candidacy.wall)()) else { return Ok(false) };
             self.is_fresh = false;
             match self.in_time(self.leases.replace(NAME, &PostParams::default(), &lease)).await {
                 Ok(_) => return Ok(true),

@@ -189,6 +189,9 @@ impl Kind for Namespaces {
     }
 }
 
+/// What readiness waits for.
+const LISTS: [&str; 4] = [Sets::CONDITION, Revisions::CONDITION, Namespaces::CONDITION, Pods::CONDITION];
+
 /// The members of an object but for those that the API server keeps about its managers.
 fn value(mut object: DynamicObject) -> Result<Value, String> {
     object.metadata.managed_fields = None;
@@ -223,9 +226,14 @@ impl Feed {
 
     /// Names what readiness waits for.
     pub fn expect(&self) {
-        for condition in [Sets::CONDITION, Revisions::CONDITION, Namespaces::CONDITION, Pods::CONDITION] {
+        for condition in LISTS {
             self.readiness.expect(condition);
         }
+    }
+
+    /// Whether everything was listed once.
+    pub fn is_synced(&self) -> bool {
+        self.readiness.holds(&LISTS)
     }
 
     /// Follows SidecarSets until `stop`.

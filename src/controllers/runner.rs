@@ -34,7 +34,10 @@ use crate::{
         lease::{Term, Work},
     },
     plan::{Action, Event, Key, Kind, Patch, Plan, Target, Task},
-    sidecarset::{member::Member, plan::Circumstances},
+    sidecarset::{
+        member::Member,
+        plan::{Circumstances, Picture},
+    },
     state::State,
     telemetry::metrics::Metrics,
 };
@@ -178,12 +181,7 @@ impl Runner {
     /// leader did a moment ago may not have come through the watch yet.
     async fn planned(&self, key: &Key, desk: &mut Desk) -> Result<Option<Plan>, Failure> {
         loop {
-            let picture = picture(key, &self.state.read().snapshot());
-            let Some(picture) = picture else { return Ok(None) };
-            let now = Instant::now();
-            let is_refused = |member: &Member| desk.is_refused(&member.pod.uid, now);
-            let circumstances = Circumstances { own_namespace: &self.own_namespace, is_refused: &is_refused, now: (self.wall)() };
-            let plan = plan(&picture, &circumstances);
+            let Some((picture, plan)) = self.plan_now(key, desk) else { return Ok(None) };
             let changes_pods = plan.each.iter().any(|task| about(&task.action).kind == Kind::POD);
             match &picture.rollout.selector {
                 Some(selector) if changes_pods && !desk.is_verified => {
@@ -193,6 +191,15 @@ impl Runner {
                 _ => return Ok(Some(plan)),
             }
         }
+    }
+
+    fn plan_now(&self, key: &Key, desk: &Desk) -> Option<(Picture, Plan)> {
+        let picture = picture(key, &self.state.read().snapshot())?;
+        let now = Instant::now();
+        let is_refused = |member: &Member| desk.is_refused(&member.pod.uid, now);
+        let circumstances = Circumstances { own_namespace: &self.own_namespace, is_refused: &is_refused, now: (self.wall)() };
+        let plan = plan(&picture, &circumstances);
+        Some((picture, plan))
     }
 
     /// Does what a plan wants; says when to look again.

@@ -1,9 +1,11 @@
-//! What the server may read: no more than it does.
+//! What the server may read and write: no more than it does.
 
 use k8s_openapi::api::{
     core::v1::ServiceAccount,
     rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject},
 };
+
+use crate::cluster::lease::election::NAME as LEASE;
 
 use super::{ManifestError, NAME, Rendering, cluster_wide, own, yaml};
 
@@ -14,7 +16,9 @@ pub(super) fn documents(rendering: &Rendering) -> Result<Vec<String>, ManifestEr
         rules: Some(vec![mirrored("apps.kruise.io", "sidecarsets"), mirrored("", "namespaces")]),
         ..ClusterRole::default()
     };
-    let at_home = Role { metadata: own(rendering, NAME), rules: Some(vec![mirrored("apps", "controllerrevisions")]) };
+    let mut rules = vec![mirrored("apps", "controllerrevisions")];
+    rules.extend(lease());
+    let at_home = Role { metadata: own(rendering, NAME), rules: Some(rules) };
     let everywhere_bound =
         ClusterRoleBinding { metadata: cluster_wide(NAME), role_ref: role("ClusterRole"), subjects: Some(vec![us(rendering)]) };
     let at_home_bound = RoleBinding { metadata: own(rendering, NAME), role_ref: role("Role"), subjects: Some(vec![us(rendering)]) };
@@ -29,6 +33,18 @@ fn mirrored(group: &str, resource: &str) -> PolicyRule {
         verbs: ["get", "list", "watch"].map(str::to_owned).into(),
         ..PolicyRule::default()
     }
+}
+
+/// What leader election needs. A creation cannot be allowed by name: the name is not known yet when access is decided.
+fn lease() -> [PolicyRule; 2] {
+    let rule = |verbs: &[&str], names: Option<Vec<String>>| PolicyRule {
+        api_groups: Some(vec!["coordination.k8s.io".to_owned()]),
+        resources: Some(vec!["leases".to_owned()]),
+        resource_names: names,
+        verbs: verbs.iter().map(|verb| (*verb).to_owned()).collect(),
+        ..PolicyRule::default()
+    };
+    [rule(&["create"], None), rule(&["get", "update"], Some(vec![LEASE.to_owned()]))]
 }
 
 fn role(kind: &str) -> RoleRef {

@@ -106,7 +106,7 @@ fn container(rendering: &Rendering) -> Container {
         name: NAME.to_owned(),
         image: Some(rendering.image.clone()),
         args: Some(arguments.map(str::to_owned).into()),
-        env: Some(vec![own_namespace()]),
+        env: Some(vec![of_the_pod("POD_NAME", "metadata.name"), of_the_pod("POD_NAMESPACE", "metadata.namespace")]),
         ports: Some(vec![port("https", 9443), port("admin", 8080)]),
         liveness_probe: Some(probe("/livez")),
         readiness_probe: Some(Probe { period_seconds: Some(2), ..probe("/readyz") }),
@@ -132,10 +132,10 @@ fn container(rendering: &Rendering) -> Container {
     }
 }
 
-fn own_namespace() -> EnvVar {
-    let field = ObjectFieldSelector { field_path: "metadata.namespace".to_owned(), ..ObjectFieldSelector::default() };
+fn of_the_pod(variable: &str, path: &str) -> EnvVar {
+    let field = ObjectFieldSelector { field_path: path.to_owned(), ..ObjectFieldSelector::default() };
     let source = EnvVarSource { field_ref: Some(field), ..EnvVarSource::default() };
-    EnvVar { name: "POD_NAMESPACE".to_owned(), value_from: Some(source), ..EnvVar::default() }
+    EnvVar { name: variable.to_owned(), value_from: Some(source), ..EnvVar::default() }
 }
 
 fn port(name: &str, number: i32) -> ContainerPort {

@@ -44,6 +44,12 @@ impl Readiness {
         }
     }
 
+    /// Whether all of these hold.
+    pub fn holds(&self, names: &[&str]) -> bool {
+        let conditions = self.0.conditions.lock();
+        names.iter().all(|name| conditions.get(name).is_some_and(Result::is_ok))
+    }
+
     /// Never ready again.
     pub fn stop(&self) {
         self.0.is_stopping.store(true, Ordering::Relaxed);

@@ -112,7 +112,7 @@ fn another_namespace_is_named_everywhere() {
 }
 
 #[test]
-fn the_server_may_read_what_it_mirrors_and_nothing_else() {
+fn the_server_may_read_what_it_mirrors_and_hold_its_lease_and_nothing_else() {
     let rendered = files(&Rendering::default()).unwrap();
     let rbac = documents(&rendered.iter().find(|file| file.path == Path::new("rbac.yaml")).unwrap().text);
     let rules = |kind: &str| rbac.iter().find(|document| document["kind"] == kind).unwrap()["rules"].clone();
@@ -124,7 +124,16 @@ fn the_server_may_read_what_it_mirrors_and_nothing_else() {
             {"apiGroups": [""], "resources": ["namespaces"], "verbs": read},
         ])
     );
-    assert_eq!(rules("Role"), json!([{"apiGroups": ["apps"], "resources": ["controllerrevisions"], "verbs": read}]));
+    let lease =
+        json!({"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": ["outrigger"], "verbs": ["get", "update"]});
+    assert_eq!(
+        rules("Role"),
+        json!([
+            {"apiGroups": ["apps"], "resources": ["controllerrevisions"], "verbs": read},
+            {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
+            lease,
+        ])
+    );
 }
 
 /// The directory under version control.
@@ -142,4 +151,14 @@ fn the_one(rendered: &[File], path: &Path) -> Value {
     let mut documents = documents(&rendered.iter().find(|file| file.path == path).unwrap().text);
     assert_eq!(documents.len(), 1, "{}", path.display());
     documents.remove(0)
+}
+
+#[test]
+fn the_server_knows_the_name_of_its_pod() {
+    let rendered = files(&Rendering::default()).unwrap();
+    let text = &rendered.iter().find(|file| file.path == Path::new("deployment.yaml")).unwrap().text;
+    let deployment = documents(text).into_iter().find(|document| document["kind"] == "Deployment").unwrap();
+    let of_the_pod = |name: &str, path: &str| json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}});
+    let env = &deployment["spec"]["template"]["spec"]["containers"][0]["env"];
+    assert_eq!(*env, json!([of_the_pod("POD_NAME", "metadata.name"), of_the_pod("POD_NAMESPACE", "metadata.namespace")]));
 }

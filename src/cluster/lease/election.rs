@@ -230,3 +230,6 @@ fn unlike(last: Option<&MicroTime>, wall: Timestamp) -> Timestamp {
     let is_same = last.is_some_and(|last| whole(last.0) == whole(wall));
     if is_same { wall.checked_add(SignedDuration::from_micros(1)).unwrap_or(wall) } else { wall }
 }
+
+#[cfg(test)]
+mod tests;

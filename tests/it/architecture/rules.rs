@@ -9,6 +9,7 @@ const ROOMS: &[&[&str]] = &[
     &["main"],
     &["lib"],
     &["app"],
+    &["controllers"],
     &["args", "manifests", "offline", "cluster", "server", "telemetry"],
     &["handlers"],
     &["state"],
@@ -23,6 +24,7 @@ pub(super) const EXCEPTIONS: &[(&str, &str)] = &[
     ("args", "telemetry::log::Format"),
     ("cluster", "server::admin::Readiness"),
     ("cluster", "telemetry::metrics::Metrics"),
+    ("manifests", "cluster::lease::election::NAME"),
     ("offline", "telemetry::metrics::Metrics"),
     ("server", "telemetry::metrics"),
 ];
