@@ -45,10 +45,13 @@ const KNOWN: &[(&str, bool)] = &[
 ];
 
 /// The gates that decisions ask for, each a plain field: they are read for every pod.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gates {
     /// `PodWebhook`: pods are looked at at all.
     pub pod_webhook: bool,
+    /// `SidecarTerminator`: sidecars of finished Jobs are ended.
+    pub sidecar_terminator: bool,
     /// `KruisePodReadinessGate`: every new pod gets the readiness gate, whoever owns it.
     pub readiness_gate_everywhere: bool,
     /// `EnableSortSidecarContainerByName`: regular sidecars of all sets are sorted by name.
@@ -84,6 +87,7 @@ impl Gates {
         let pod_webhook = on("PodWebhook");
         Ok(Self {
             pod_webhook,
+            sidecar_terminator: on("SidecarTerminator"),
             readiness_gate_everywhere: pod_webhook && on("KruisePodReadinessGate"),
             sort_sidecars_by_name: on("EnableSortSidecarContainerByName"),
         })
@@ -92,7 +96,7 @@ impl Gates {
 
 impl Default for Gates {
     fn default() -> Self {
-        Self { pod_webhook: true, readiness_gate_everywhere: false, sort_sidecars_by_name: false }
+        Self { pod_webhook: true, sidecar_terminator: false, readiness_gate_everywhere: false, sort_sidecars_by_name: false }
     }
 }
 
@@ -109,6 +113,7 @@ mod tests {
     fn a_gate_is_switched_by_its_name() {
         let gates = Gates::parse(" EnableSortSidecarContainerByName=true , WorkloadSpread=false").unwrap();
         assert_eq!(gates, Gates { sort_sidecars_by_name: true, ..Gates::default() });
+        assert_eq!(Gates::parse("SidecarTerminator=true").unwrap(), Gates { sidecar_terminator: true, ..Gates::default() });
     }
 
     #[test]

@@ -12,7 +12,7 @@ const ROOMS: &[&[&str]] = &[
     &["args", "manifests", "offline", "cluster", "server", "telemetry"],
     &["handlers"],
     &["state"],
-    &["sidecarset"],
+    &["sidecarset", "terminator"],
     &["admission"],
     &["base"],
 ];
@@ -27,7 +27,7 @@ pub(super) const EXCEPTIONS: &[(&str, &str)] = &[
     ("server", "telemetry::metrics"),
 ];
 
-const PURE: &[&str] = &["handlers", "state", "sidecarset", "admission", "base"];
+const PURE: &[&str] = &["handlers", "state", "sidecarset", "terminator", "admission", "base"];
 
 /// Paths that lead out of a pure room.
 const IMPURE: &[&str] = &[
