@@ -27,6 +27,8 @@
 //! (folder)
 //! ```
 //!
+//! A pod whose work is done may need a push: [`terminator::plan::plan`] says how its sidecars are ended.
+//!
 //! # The doors
 //!
 //! `app` opens four, all over the same functions: `serve` in a cluster, `serve --from` a folder, `inject` ([`offline::pods`])
@@ -37,13 +39,13 @@
 //! An arrow goes only to the right; `tests/it/architecture.rs` keeps it so.
 //!
 //! ```text
-//! main ─ app ─ {args manifests offline cluster server telemetry} ─ handlers ─ state ─ sidecarset ─ admission ─ base
+//! main ─ app ─ {args manifests offline cluster server telemetry} ─ handlers ─ state ─ {sidecarset terminator} ─ admission ─ base
 //! ```
 //!
 //! # Invariants
 //!
-//! - `base`, `admission`, `sidecarset`, `state` and `handlers` are pure: no `async`, no client, no clock, no randomness, no
-//!   environment, no logging. Time is an argument.
+//! - `base`, `admission`, `sidecarset`, `terminator`, `state` and `handlers` are pure: no `async`, no client, no clock, no
+//!   randomness, no environment, no logging. Time is an argument.
 //! - Only `admission::edits` writes JSON Patch, and never by comparing objects: what this code does not know stays as it is.
 //! - A pod costs what it matches, not what exists: no decision walks over all sets.
 //! - Injecting an injected pod changes nothing.
@@ -58,6 +60,7 @@ pub mod admission;
 pub mod plan;
 
 pub mod sidecarset;
+pub mod terminator;
 
 pub mod state;
 

@@ -50,6 +50,8 @@ const KNOWN: &[(&str, bool)] = &[
 pub struct Gates {
     /// `PodWebhook`: pods are looked at at all.
     pub pod_webhook: bool,
+    /// `SidecarTerminator`: sidecars of finished Jobs are ended.
+    pub sidecar_terminator: bool,
     /// `KruisePodReadinessGate`: every new pod gets the readiness gate, whoever owns it.
     pub readiness_gate_everywhere: bool,
     /// `EnableSortSidecarContainerByName`: regular sidecars of all sets are sorted by name.
@@ -87,6 +89,7 @@ impl Gates {
         let pod_webhook = on("PodWebhook");
         Ok(Self {
             pod_webhook,
+            sidecar_terminator: on("SidecarTerminator"),
             readiness_gate_everywhere: pod_webhook && on("KruisePodReadinessGate"),
             sort_sidecars_by_name: on("EnableSortSidecarContainerByName"),
             patch_any_annotation: on("SidecarSetPatchPodMetadataDefaultsAllowed"),
@@ -96,7 +99,13 @@ impl Gates {
 
 impl Default for Gates {
     fn default() -> Self {
-        Self { pod_webhook: true, readiness_gate_everywhere: false, sort_sidecars_by_name: false, patch_any_annotation: false }
+        Self {
+            pod_webhook: true,
+            sidecar_terminator: false,
+            readiness_gate_everywhere: false,
+            sort_sidecars_by_name: false,
+            patch_any_annotation: false,
+        }
     }
 }
 
@@ -113,6 +122,7 @@ mod tests {
     fn a_gate_is_switched_by_its_name() {
         let gates = Gates::parse(" EnableSortSidecarContainerByName=true , WorkloadSpread=false").unwrap();
         assert_eq!(gates, Gates { sort_sidecars_by_name: true, ..Gates::default() });
+        assert_eq!(Gates::parse("SidecarTerminator=true").unwrap(), Gates { sidecar_terminator: true, ..Gates::default() });
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! A running pod as the reconcilers see it: what they read of it and nothing else, with texts that pods have in common
 //! kept once ([`Interner`]).
 
+mod ending;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::{Deserialize, Deserializer};
 
+pub use self::ending::{ContainerEnding, Ending, Restarts, SIDECAR_TERMINATED, Wishes};
 use super::{decode::or_default, interned::Interner, selector::Labels};
 
 /// Labels of a running pod, by key.
@@ -73,6 +76,8 @@ pub struct Pod {
     pub init_containers: Box<[Container]>,
     /// How many containers the kubelet reports on; less than there are, while it has yet to start.
     pub reported: usize,
+    /// How it ends, if it has sidecars that are to end with the work beside them.
+    pub ending: Option<Box<Ending>>,
 }
 
 /// A container of a running pod.
@@ -148,6 +153,8 @@ struct WireSpec {
     #[serde(default, deserialize_with = "or_default")]
     node_name: String,
     #[serde(default, deserialize_with = "or_default")]
+    restart_policy: String,
+    #[serde(default, deserialize_with = "or_default")]
     containers: Vec<WireContainer>,
     #[serde(default, deserialize_with = "or_default")]
     init_containers: Vec<WireContainer>,
@@ -162,6 +169,8 @@ struct WireContainer {
     image: String,
     #[serde(default, deserialize_with = "or_default")]
     restart_policy: String,
+    #[serde(default, deserialize_with = "or_default")]
+    env: Wishes,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -211,6 +220,21 @@ struct WireContainerStatus {
     ready: bool,
     #[serde(default, deserialize_with = "or_default")]
     restart_count: i32,
+    #[serde(default, deserialize_with = "or_default")]
+    state: WireState,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+struct WireState {
+    #[serde(default)]
+    terminated: Option<WireTerminated>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireTerminated {
+    #[serde(default, deserialize_with = "or_default")]
+    exit_code: i32,
 }
 
 impl Wire {
@@ -251,6 +275,7 @@ impl Wire {
             containers: containers(&self.spec.containers, &self.status.container_statuses, interner),
             init_containers: containers(&self.spec.init_containers, &self.status.init_container_statuses, interner),
             reported: self.status.container_statuses.len(),
+            ending: self.ending(interner),
         }
     }
 }
