@@ -74,7 +74,10 @@ pub enum Action {
 }
 
 /// Makes a patch of annotations.
-pub struct Compose(pub Arc<dyn Fn(&BTreeMap<String, String>) -> Result<Value, String> + Send + Sync>);
+pub struct Compose(pub Arc<FromAnnotations>);
+
+/// The body of a patch from an object's annotations, or why there is none.
+pub type FromAnnotations = dyn Fn(&BTreeMap<String, String>) -> Result<Value, String> + Send + Sync;
 
 impl fmt::Debug for Compose {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

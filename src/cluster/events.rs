@@ -28,10 +28,13 @@ const LONGEST: usize = 1024;
 /// How many tellings are remembered before old ones are looked for.
 const MANY: usize = 10_000;
 
+/// An object, and what is told of it.
+type Topic = (String, &'static str);
+
 /// Tells events.
 pub struct Teller {
     client: Client,
-    told: Mutex<HashMap<(String, &'static str), (String, Instant)>>,
+    told: Mutex<HashMap<Topic, (String, Instant)>>,
 }
 
 impl Teller {

@@ -87,6 +87,20 @@ impl Agenda {
         // The other end lives as long as this one.
         let _ = self.requests.unbounded_send(ScheduleRequest { message: key, run_at });
     }
+
+    /// Notes what a reconcile leaves, and gives back what is to be remembered.
+    fn take_back(&mut self, done: Done) -> Option<Desk> {
+        let Done { key, desk, again } = done;
+        if desk.is_some() {
+            self.rested.insert(key.clone(), Instant::now() + PAUSE);
+        } else {
+            self.rested.remove(&key);
+        }
+        if let Some(again) = again {
+            self.look_at(key, again);
+        }
+        desk
+    }
 }
 
 impl Runner {
@@ -122,7 +136,7 @@ impl Runner {
         let mut agenda = Agenda { requests, rested: HashMap::new() };
         let mut scheduler = pin!(scheduler(incoming));
         let mut running = FuturesUnordered::new();
-        let mut busy = HashSet::new();
+        let mut busy: HashSet<Key> = HashSet::new();
         let mut desks: HashMap<Key, Desk> = HashMap::new();
         let everything = all(&self.state.read().snapshot());
         tracing::info!(term = term.number(), objects = everything.len(), "reconciling");
@@ -133,18 +147,11 @@ impl Runner {
             tokio::select! {
                 () = term.ended().cancelled() => break,
                 Some(key) = touched.recv() => agenda.look_at(key, Instant::now()),
-                Some(done) = running.next(), if !running.is_empty() => {
-                    let Done { key, desk, again } = done;
-                    busy.remove(&key);
-                    match desk {
-                        Some(desk) => {
-                            agenda.rested.insert(key.clone(), Instant::now() + PAUSE);
-                            desks.insert(key.clone(), desk);
-                        }
-                        None => drop(agenda.rested.remove(&key)),
-                    }
-                    if let Some(again) = again {
-                        agenda.look_at(key, again);
+                Some::<Done>(done) = running.next(), if !running.is_empty() => {
+                    busy.remove(&done.key);
+                    let key = done.key.clone();
+                    if let Some(desk) = agenda.take_back(done) {
+                        desks.insert(key, desk);
                     }
                 }
                 Some(key) = due(scheduler.as_mut(), &busy), if running.len() < OBJECTS => {
@@ -276,9 +283,8 @@ impl Runner {
         self.metrics.reconcile_errors.inc();
         let (target, now) = (about(action), Instant::now());
         match failure {
-            Failure::Outdated(_) => {}
             Failure::Refused(_) if target.kind == Kind::POD => desk.refuse(&target.uid, now),
-            Failure::Refused(_) => {}
+            Failure::Outdated(_) | Failure::Refused(_) => {}
             // It may have been done: look before anything else is.
             Failure::Unknown(_) => desk.is_verified = false,
         }

@@ -13,10 +13,20 @@ pub(super) fn documents(rendering: &Rendering) -> Result<Vec<String>, ManifestEr
     let account = ServiceAccount { metadata: own(rendering, NAME), ..ServiceAccount::default() };
     let everywhere = ClusterRole {
         metadata: cluster_wide(NAME),
-        rules: Some(vec![mirrored("apps.kruise.io", "sidecarsets"), mirrored("", "namespaces")]),
+        rules: Some(vec![
+            mirrored("apps.kruise.io", "sidecarsets"),
+            mirrored("", "namespaces"),
+            mirrored("", "pods"),
+            allowed("apps.kruise.io", &["sidecarsets/status"], &["patch"]),
+            // To name a set as the owner that its revisions go with.
+            allowed("apps.kruise.io", &["sidecarsets/finalizers"], &["update"]),
+            allowed("", &["pods", "pods/status"], &["patch"]),
+            allowed("events.k8s.io", &["events"], &["create"]),
+        ]),
         ..ClusterRole::default()
     };
-    let mut rules = vec![mirrored("apps", "controllerrevisions")];
+    let mut rules =
+        vec![mirrored("apps", "controllerrevisions"), allowed("apps", &["controllerrevisions"], &["create", "patch", "delete"])];
     rules.extend(lease());
     let at_home = Role { metadata: own(rendering, NAME), rules: Some(rules) };
     let everywhere_bound =
@@ -27,24 +37,18 @@ pub(super) fn documents(rendering: &Rendering) -> Result<Vec<String>, ManifestEr
 
 /// The verbs that a watch with its first list needs.
 fn mirrored(group: &str, resource: &str) -> PolicyRule {
-    PolicyRule {
-        api_groups: Some(vec![group.to_owned()]),
-        resources: Some(vec![resource.to_owned()]),
-        verbs: ["get", "list", "watch"].map(str::to_owned).into(),
-        ..PolicyRule::default()
-    }
+    allowed(group, &[resource], &["get", "list", "watch"])
+}
+
+fn allowed(group: &str, resources: &[&str], verbs: &[&str]) -> PolicyRule {
+    let owned = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+    PolicyRule { api_groups: Some(vec![group.to_owned()]), resources: Some(owned(resources)), verbs: owned(verbs), ..PolicyRule::default() }
 }
 
 /// What leader election needs. A creation cannot be allowed by name: the name is not known yet when access is decided.
 fn lease() -> [PolicyRule; 2] {
-    let rule = |verbs: &[&str], names: Option<Vec<String>>| PolicyRule {
-        api_groups: Some(vec!["coordination.k8s.io".to_owned()]),
-        resources: Some(vec!["leases".to_owned()]),
-        resource_names: names,
-        verbs: verbs.iter().map(|verb| (*verb).to_owned()).collect(),
-        ..PolicyRule::default()
-    };
-    [rule(&["create"], None), rule(&["get", "update"], Some(vec![LEASE.to_owned()]))]
+    let rule = |verbs| allowed("coordination.k8s.io", &["leases"], verbs);
+    [rule(&["create"]), PolicyRule { resource_names: Some(vec![LEASE.to_owned()]), ..rule(&["get", "update"]) }]
 }
 
 fn role(kind: &str) -> RoleRef {

@@ -32,7 +32,7 @@ pub struct Marks {
     /// The version annotations of hot-upgrade containers: key and value.
     pub versions: Box<[(Arc<str>, Arc<str>)]>,
     /// What the condition `SidecarSetUpgradable` says of each set; `None` if there is no such condition.
-    pub upgradable: Option<Box<[(Arc<str>, bool)]>>,
+    pub upgradable: Option<Verdicts>,
 }
 
 /// What was injected of one set.
@@ -89,6 +89,8 @@ struct WireImage {
     image_id: String,
 }
 
+/// What a condition says of each set.
+pub type Verdicts = Box<[(Arc<str>, bool)]>;
 type Pairs = Box<[(Arc<str>, Arc<str>)]>;
 
 impl Marks {
@@ -191,7 +193,7 @@ fn versions(pod: &Wire, interner: &mut Interner) -> Pairs {
     all.filter(|(key, _)| is_version(key)).map(|(key, value)| (interner.of(key), interner.of(value))).collect()
 }
 
-fn verdicts(message: &str, interner: &mut Interner) -> Box<[(Arc<str>, bool)]> {
+fn verdicts(message: &str, interner: &mut Interner) -> Verdicts {
     let read: BTreeMap<String, bool> = serde_json::from_str(message).unwrap_or_default();
     read.iter().map(|(set, verdict)| (interner.of(set), *verdict)).collect()
 }

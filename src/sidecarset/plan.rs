@@ -227,8 +227,9 @@ fn write_history(registration: Registration, namespace: &str, plan: &mut Plan) {
     let target =
         |name: &str| Target { kind: Kind::CONTROLLER_REVISION, namespace: namespace.to_owned(), name: name.to_owned(), uid: String::new() };
     let patch = |name: &str, resource_version: Option<String>, mut body: Value| {
-        if let Some(version) = resource_version {
-            body["metadata"]["resourceVersion"] = version.into();
+        if let (Some(version), Some(members)) = (resource_version, body.as_object_mut()) {
+            let metadata = members.entry("metadata").or_insert_with(|| json!({}));
+            metadata.as_object_mut().map(|metadata| metadata.insert("resourceVersion".to_owned(), version.into()));
         }
         Action::Patch(Patch { target: target(name), sub_resource: "", form: Form::Merge, body })
     };

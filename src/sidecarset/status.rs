@@ -152,7 +152,7 @@ fn updated(set: &SidecarSet, counts: Counts, behind: &Behind<'_>, problem: Optio
         reason: reason.to_owned(),
         message,
         observed_generation: set.metadata.generation,
-        last_transition_time: since.unwrap_or(Time(whole_seconds(now))),
+        last_transition_time: since.unwrap_or_else(|| Time(whole_seconds(now))),
     }
 }
 
