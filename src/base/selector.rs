@@ -83,6 +83,11 @@ impl Selector {
         self.0.iter().find(|requirement| !requirement.holds(labels))
     }
 
+    /// All that has to hold.
+    pub fn requirements(&self) -> &[Requirement] {
+        &self.0
+    }
+
     /// The labels that a match must have, each with the values that it may have: what an index can be built on.
     pub fn required(&self) -> impl Iterator<Item = (&str, &[String])> {
         self.0.iter().filter_map(|requirement| match requirement {

@@ -5,6 +5,7 @@
 //! ([`default::defaulted`]) and judged ([`validate::validate`]) when it is written.
 
 pub mod api;
+pub mod conflict;
 pub mod content;
 pub mod default;
 pub mod expression;
