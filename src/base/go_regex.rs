@@ -25,7 +25,11 @@ fn said(error: &Error) -> String {
         ErrorKind::ClassUnclosed => ("missing closing ]", pattern.get(start..).unwrap_or_default()),
         ErrorKind::UnsupportedLookAround => ("invalid or unsupported Perl syntax", here),
         ErrorKind::ClassRangeInvalid => ("invalid character class range", here),
-        ErrorKind::RepetitionMissing => ("missing argument to repetition operator", here),
+        // The operator stands behind the place where its argument is missed.
+        ErrorKind::RepetitionMissing => {
+            let operator = pattern.get(start..).and_then(|rest| rest.split_inclusive(['*', '+', '?', '}']).next());
+            ("missing argument to repetition operator", operator.unwrap_or_default())
+        }
         ErrorKind::RepetitionCountInvalid => ("invalid repeat count", here),
         ErrorKind::EscapeUnexpectedEof => ("trailing backslash at end of expression", ""),
         ErrorKind::EscapeUnrecognized | ErrorKind::UnsupportedBackreference => ("invalid escape sequence", here),

@@ -13,7 +13,11 @@ use outrigger::{
 use regex::Regex;
 use serde_json::{Value, json};
 
-use super::{all, compare::Differences};
+use super::{
+    all,
+    compare::{Differences, case, recorded},
+    state,
+};
 
 const PATH: &str = "/validate-apps-kruise-io-sidecarset";
 
@@ -23,6 +27,12 @@ static DECODER: LazyLock<Regex> = LazyLock::new(|| Regex::new("no content to dec
 static DUMP: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r#"map\[string\]string\{[^}]*\}|\[\]string\(nil\)|"?&\{.*?\]\}"?|(\[\])?v1(beta1)?\.\w+\{|intstr\.\w+\{"#).unwrap()
 });
+
+fn one(name: &str) -> (Value, State) {
+    let (_, case) = case(&recorded(&format!("sidecarset/{name}.yaml")));
+    let state = state(&case);
+    (case, state)
+}
 
 fn judged(request: &Value, state: &State) -> Result<Findings, Unreadable> {
     let is_update = request["operation"] == "UPDATE";
@@ -81,11 +91,13 @@ fn difference(got: &Result<Findings, Unreadable>, recorded: &Value, want: &Value
     if allowed {
         return None;
     }
-    let wanted = want["message"].as_str().unwrap();
-    let is_other = want["message"] != recorded["message"];
-    let pattern = if is_other { Regex::new(&format!("^(?:{wanted})$")).unwrap() } else { pattern(wanted) };
-    let is_said = pattern.is_match(&said) || !is_other && DECODER.is_match(wanted);
-    (want["code"] != code || !is_said).then(|| format!("want {} {wanted}\ngot  {code} {said}", want["code"]))
+    let recorded_text = recorded["message"].as_str().unwrap();
+    let other = want["message"].as_str().filter(|wanted| *wanted != recorded_text);
+    // What may be said in other words may also be said in the recorded ones.
+    let is_said = pattern(recorded_text).is_match(&said)
+        || other
+            .map_or_else(|| DECODER.is_match(recorded_text), |other| Regex::new(&format!("(?s)^(?:{other})$")).unwrap().is_match(&said));
+    (want["code"] != code || !is_said).then(|| format!("want {} {}\ngot  {code} {said}", want["code"], want["message"]))
 }
 
 #[test]
@@ -106,15 +118,9 @@ fn sets_are_judged_as_recorded() {
 
 #[test]
 fn what_is_admitted_without_a_check_is_admitted_with_a_warning() {
-    let (_, case, state) = all("sidecarset").into_iter().find(|(name, _, _)| name == "set-accepted-without-check").unwrap();
+    let (case, state) = one("set-accepted-without-check");
     let requests = case["requests"].as_array().unwrap();
-    let silent: Vec<_> =
-        requests.iter().filter(|one| judged(&one["request"], &state).unwrap().warnings.is_empty()).map(|one| &one["note"]).collect();
-    assert_eq!(
-        silent,
-        [
-            &json!("an empty image that is no image, without hot upgrade"),
-            &json!("a container name of 63 characters, which leaves no room for the hot upgrade suffix")
-        ]
-    );
+    let silent = requests.iter().filter(|one| judged(&one["request"], &state).unwrap().warnings.is_empty());
+    let silent: Vec<_> = silent.map(|one| &one["note"]).collect();
+    assert_eq!(silent, [&json!("an empty image that is no image, without hot upgrade")]);
 }
