@@ -18,6 +18,9 @@
 //! from the pod's own containers; `sidecarset::place` where containers stand and what happens when names meet;
 //! `sidecarset::inject::write_volumes` settles volumes of one name; `sidecarset::notes` what the pod says of it all.
 //!
+//! A set itself, when it is written: `sidecarset::default` says what its author left out, `sidecarset::validate` whether it may
+//! be stored as it is, beside those that are there (`sidecarset::conflict`).
+//!
 //! # A change
 //!
 //! ```text

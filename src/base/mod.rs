@@ -4,6 +4,7 @@ pub mod decode;
 pub mod field;
 pub mod gates;
 pub mod go_json;
+pub mod go_regex;
 pub mod go_text;
 pub mod hash;
 pub mod image;

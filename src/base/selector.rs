@@ -73,11 +73,6 @@ impl Selector {
         self.0.is_empty()
     }
 
-    /// What has to hold.
-    pub fn requirements(&self) -> &[Requirement] {
-        &self.0
-    }
-
     /// Whether all requirements hold. True for an empty selector.
     pub fn matches(&self, labels: &impl Labels) -> bool {
         self.0.iter().all(|requirement| requirement.holds(labels))
@@ -86,6 +81,11 @@ impl Selector {
     /// The first requirement that does not hold.
     pub fn unmet(&self, labels: &impl Labels) -> Option<&Requirement> {
         self.0.iter().find(|requirement| !requirement.holds(labels))
+    }
+
+    /// All that has to hold.
+    pub fn requirements(&self) -> &[Requirement] {
+        &self.0
     }
 
     /// The labels that a match must have, each with the values that it may have: what an index can be built on.

@@ -2,6 +2,7 @@
 //! leaves the last good picture in place.
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, LazyLock},
     time::{Duration, SystemTime},
@@ -23,6 +24,7 @@ use crate::{
         revision::Revision,
         schema::{Conversion, definition},
         v1alpha1,
+        whitelist::CONFIGURATION,
     },
     state::{State, feed::Namespace},
     telemetry::metrics::Metrics,
@@ -74,6 +76,9 @@ impl Folder {
                 ("apps/v1", "ControllerRevision") if text("/metadata/namespace") == self.own_namespace => {
                     let revision = Revision::from_object(&document.value).map_err(|error| document.error("data", error.to_string()))?;
                     state.apply_revision(revision);
+                }
+                ("v1", "ConfigMap") if text("/metadata/namespace") == self.own_namespace && text("/metadata/name") == CONFIGURATION => {
+                    state.apply_configuration(&configuration(document)?);
                 }
                 ("apps.kruise.io/v1beta1" | "apps.kruise.io/v1alpha1", "SidecarSet") => {
                     let set = sidecar_set(document)?;
@@ -143,13 +148,23 @@ fn namespace(document: &Document) -> Result<Namespace, DocumentError> {
     struct Meta {
         name: String,
         #[serde(default)]
-        labels: Option<std::collections::BTreeMap<String, String>>,
+        labels: Option<BTreeMap<String, String>>,
     }
     let object: Object = decode(document)?;
     let mut labels = object.metadata.labels.unwrap_or_default();
     // The API server gives every namespace this label.
     labels.entry("kubernetes.io/metadata.name".to_owned()).or_insert_with(|| object.metadata.name.clone());
     Ok(Namespace { name: object.metadata.name, labels })
+}
+
+/// The texts of our own `ConfigMap`.
+fn configuration(document: &Document) -> Result<BTreeMap<String, String>, DocumentError> {
+    #[derive(Deserialize)]
+    struct Object {
+        #[serde(default)]
+        data: Option<BTreeMap<String, String>>,
+    }
+    Ok(decode::<Object>(document)?.data.unwrap_or_default())
 }
 
 fn sidecar_set(document: &Document) -> Result<SidecarSet, DocumentError> {

@@ -6,6 +6,7 @@ mod volume;
 use k8s_openapi::apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString};
 use serde_json::{Map, Value};
 
+pub(super) use self::container::apply_to_startup;
 use super::{
     api::{SidecarContainer, SidecarSet, SidecarSetSpec, SidecarSetStatus, UpdateStrategy},
     hash, keys,
@@ -65,7 +66,8 @@ pub fn read(mut object: Value) -> Result<SidecarSet, Unreadable> {
     Ok(set)
 }
 
-fn known_version(object: &Value) -> Result<&'static str, Unreadable> {
+/// The version of the object, if it is one of ours.
+pub(super) fn known_version(object: &Value) -> Result<&'static str, Unreadable> {
     let found = object.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
     let known = [v1alpha1::V1BETA1, v1alpha1::V1ALPHA1].into_iter().find(|version| *version == found);
     known.ok_or_else(|| Unreadable { path: "apiVersion".to_owned(), problem: format!("{found:?} is no version of SidecarSet") })

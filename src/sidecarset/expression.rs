@@ -219,14 +219,31 @@ impl Evaluator<'_> {
     }
 }
 
-/// The value of a number; 0 if it cannot be read. One too great is infinite, except as a percentage: there it counts as unreadable.
+/// The value of a number; 0 if it cannot be read.
 fn number(text: &[u8]) -> f64 {
+    readable(text).unwrap_or_default()
+}
+
+/// The value of a number that can be read. One too great is infinite, except as a percentage: there it counts as unreadable.
+fn readable(text: &[u8]) -> Option<f64> {
     let text = String::from_utf8_lossy(text);
-    let read = match text.strip_suffix('%') {
+    match text.strip_suffix('%') {
         Some(percentage) => percentage.parse().ok().filter(|number: &f64| number.is_finite()).map(|number| number / 100.0),
         None => text.parse().ok(),
-    };
-    read.unwrap_or_default()
+    }
+}
+
+/// What stands in an expression like a number but cannot be read as one, so that it counts as 0: `5core`, `1Zi`.
+pub fn unreadable_numbers(expression: &str) -> Vec<String> {
+    let mut lexer = Lexer::new(expression);
+    let mut found = Vec::new();
+    loop {
+        match lexer.next() {
+            Token::End => return found,
+            Token::Number(text) if readable(text).is_none() => found.push(String::from_utf8_lossy(text).into_owned()),
+            _ => {}
+        }
+    }
 }
 
 #[cfg(test)]

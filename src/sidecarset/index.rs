@@ -13,6 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::{
     api::SidecarSet,
+    conflict::{Conflict, NameIndex, Names, Party},
     content::Content,
     default,
     keys::{CANARY, CANARY_BASE},
@@ -46,6 +47,8 @@ pub struct Entry {
     pub content: Content,
     /// What the set added in the revision that its injection strategy names.
     pub pinned: Option<Result<Content, PinError>>,
+    /// By what it may be in the way of other sets.
+    pub(super) names: Names,
     /// Names of the namespaces that the set is bound to, `None` for all.
     bound_to: Option<Vec<String>>,
     /// Kept to restore revisions from, for sets that name one.
@@ -85,6 +88,7 @@ impl Entry {
             choice,
             content: Content::of(&set),
             pinned: None,
+            names: Names::of(&set.spec),
             bound_to: set.spec.namespace_selector.as_ref().and_then(bound_namespaces),
             object: is_pinned.then(|| Box::new(set)),
             name,
@@ -116,6 +120,17 @@ impl Entry {
         matches!(&self.choice, Choice::Recorded { revision: Recorded::CustomVersion(version), .. } if Some(version.as_str()) == given)
     }
 
+    /// The set, as far as conflicts with others go.
+    pub fn party(&self) -> Party<'_> {
+        Party {
+            name: &self.name,
+            canary_of: self.canary_of.as_deref(),
+            selector: self.selector.as_ref(),
+            namespaces: self.namespaces.as_ref(),
+            names: &self.names,
+        }
+    }
+
     /// A copy that speaks of the revisions as they are now, for sets that name one.
     fn repinned(&self, revisions: &Revisions) -> Option<Self> {
         let set = self.object.as_deref()?.clone();
@@ -141,6 +156,7 @@ pub struct SetIndex {
     cluster_wide: Bucket,
     /// Sets that ask for a revision by its name, by that name.
     by_revision: HashMap<String, BTreeSet<String>>,
+    names: NameIndex,
 }
 
 /// Sets of one scope, by one label each.
@@ -155,6 +171,7 @@ impl SetIndex {
     pub fn insert(&mut self, entry: Entry) {
         self.remove(&entry.name.clone());
         let entry = Arc::new(entry);
+        self.names.insert(&entry.name, &entry.names);
         if let Some(revision) = entry.revision_name() {
             self.by_revision.entry(revision.to_owned()).or_default().insert(entry.name.clone());
         }
@@ -180,6 +197,7 @@ impl SetIndex {
                 self.by_revision.remove(revision);
             }
         }
+        self.names.remove(name, &entry.names);
         match &entry.bound_to {
             Some(namespaces) => {
                 for namespace in namespaces {
@@ -244,6 +262,16 @@ impl SetIndex {
         let (mut first, second): (Vec<_>, Vec<_>) = self.by_name.values().partition(|entry| is_bound(entry));
         first.extend(second);
         first
+    }
+
+    /// The set of this name.
+    pub fn by_name(&self, name: &str) -> Option<&Entry> {
+        self.by_name.get(name).map(|entry| &**entry)
+    }
+
+    /// With which stored sets this one cannot be. Looks only at those that share a name with it.
+    pub fn conflicts<'s>(&'s self, party: Party<'s>) -> Vec<Conflict> {
+        self.names.conflicts(party, |name| self.by_name(name).map(Entry::party))
     }
 
     /// How many sets there are.

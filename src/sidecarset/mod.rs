@@ -13,6 +13,7 @@ pub mod api;
 pub mod change;
 pub mod choose;
 pub mod condition;
+pub mod conflict;
 pub mod content;
 pub mod default;
 pub mod expression;

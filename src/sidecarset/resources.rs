@@ -3,14 +3,17 @@
 //! Limits are computed from limits and requests from requests, whatever the field comments of the reference say. A limit that one target
 //! lacks is no limit, and then none is set, not even a constant one.
 
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::Regex;
 use serde_json::{Map, Value as Json};
 
 use super::{
     api::{ResourceExpressions, ResourcesPolicy},
     expression::{self, ExpressionError, Value},
 };
-use crate::base::quantity::{Format, Quantity};
+use crate::base::{
+    go_regex,
+    quantity::{Format, Quantity},
+};
 
 /// What one target container asks for.
 #[derive(Clone, Debug, Default)]
@@ -68,7 +71,7 @@ impl ResourcesRule {
         let pattern = policy.target_containers_name_regex.clone().unwrap_or_default();
         Self {
             mode: Mode::named(&policy.target_containers_mode),
-            names: go_regex(&pattern),
+            names: go_regex::compile(&pattern),
             pattern,
             limits: Expression::both(policy.resources_expr.limits.as_ref(), ["CPU limits", "memory limits"]),
             requests: Expression::both(policy.resources_expr.requests.as_ref(), ["CPU requests", "memory requests"]),
@@ -107,12 +110,6 @@ impl ResourcesRule {
     fn names(&self) -> Result<&Regex, ResourcesError> {
         self.names.as_ref().map_err(|reason| ResourcesError::Pattern { pattern: self.pattern.clone(), reason: reason.clone() })
     }
-}
-
-/// Compiles with classes of ASCII characters, as `\w` means to Go; a pattern that names Unicode classes outright gets those.
-pub(super) fn go_regex(pattern: &str) -> Result<Regex, String> {
-    let compile = |unicode| RegexBuilder::new(pattern).unicode(unicode).build();
-    compile(false).or_else(|_| compile(true)).map_err(|error| error.to_string())
 }
 
 /// Evaluates the expressions for cpu and memory that exist, over the aggregates that exist.

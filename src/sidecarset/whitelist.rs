@@ -6,9 +6,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use regex::bytes::Regex;
 use serde::Deserialize;
 
-use super::resources::go_regex;
 use crate::base::{
     decode::or_default,
+    go_regex,
     selector::{Labels, Selector},
 };
 
@@ -63,6 +63,11 @@ impl Whitelist {
         }
     }
 
+    /// Whether there is none at all.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+
     /// The patterns for a set with these labels, of which every annotation key must contain one. `None`: nothing is said of such
     /// sets. An error says what part of the whitelist cannot be used.
     pub fn patterns(&self, labels: &impl Labels) -> Result<Option<Vec<&Regex>>, String> {
@@ -86,7 +91,7 @@ impl Whitelist {
 impl Rule {
     fn of(text: RuleText) -> Self {
         let sets = Selector::compile(&text.selector.unwrap_or_default()).map_err(|error| error.to_string());
-        let keys = text.allowed_annotation_key_exprs.iter().map(|pattern| go_regex(pattern)).collect();
+        let keys = text.allowed_annotation_key_exprs.iter().map(|pattern| go_regex::compile(pattern)).collect();
         Self { sets, keys }
     }
 }

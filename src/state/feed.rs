@@ -179,3 +179,54 @@ fn is_same_but_status(one: &SidecarSet, other: &SidecarSet) -> bool {
         // An API server that keeps no generations would hide changes.
         && (one.metadata.generation.is_some() || one.spec == other.spec)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::sidecarset::whitelist::MEMBER;
+
+    fn set(name: &str) -> SidecarSet {
+        let pinned = json!({"revision": {"revisionName": "r"}});
+        serde_json::from_value(json!({"apiVersion": "apps.kruise.io/v1beta1", "kind": "SidecarSet", "metadata": {"name": name},
+            "spec": {"selector": {"matchLabels": {"app": "web"}}, "containers": [{"name": "mesh", "image": "i"}], "injectionStrategy": pinned}}))
+        .unwrap()
+    }
+
+    /// With whom a new set would be in conflict.
+    fn rivals(state: &State) -> Vec<String> {
+        let new = Entry::compile(set("new"), &Revisions::default()).unwrap();
+        state.sets.conflicts(new.party()).into_iter().map(|conflict| conflict.other).collect()
+    }
+
+    #[test]
+    fn conflicts_follow_what_is_stored() {
+        let mut state = State::default();
+        state.apply_set(set("a")).unwrap();
+        assert_eq!(rivals(&state), ["a"]);
+        state.delete_revision("r");
+        assert_eq!(rivals(&state), ["a"], "compiled again");
+        state.reset_sets(vec![set("b")]);
+        assert_eq!(rivals(&state), ["b"]);
+        let mut unusable = set("b");
+        unusable.spec.selector.get_or_insert_default().match_expressions =
+            Some(vec![serde_json::from_value(json!({"key": "a", "operator": "Is"})).unwrap()]);
+        state.apply_set(unusable).unwrap_err();
+        assert!(rivals(&state).is_empty());
+    }
+
+    #[test]
+    fn the_whitelist_follows_the_configuration() {
+        let mut state = State::default();
+        assert!(state.whitelist.is_absent());
+        state.apply_configuration(&BTreeMap::from([(MEMBER.to_owned(), "{".to_owned())]));
+        assert!(state.whitelist.patterns(&BTreeMap::new()).is_err());
+        state.apply_configuration(&BTreeMap::from([("Other".to_owned(), "{".to_owned())]));
+        assert!(state.whitelist.is_absent());
+        state.apply_configuration(&BTreeMap::from([(MEMBER.to_owned(), r#"{"rules":[{"allowedAnnotationKeyExprs":["a"]}]}"#.to_owned())]));
+        assert_eq!(state.whitelist.patterns(&BTreeMap::new()).unwrap().unwrap().len(), 1);
+        state.delete_configuration();
+        assert!(state.whitelist.is_absent());
+    }
+}

@@ -31,6 +31,11 @@ pub(super) fn apply(container: &mut Map<String, Value>) {
     }
 }
 
+/// Startup probes, which Kubernetes defaults in pods and the reference does not in sets.
+pub(in crate::sidecarset) fn apply_to_startup(container: &mut Map<String, Value>) {
+    default_probe(inner(container, &["startupProbe"]));
+}
+
 /// Kubernetes counts resources in thousandths.
 fn round_up(amounts: Option<&mut Map<String, Value>>) {
     for amount in amounts.into_iter().flat_map(Map::values_mut) {

@@ -93,7 +93,7 @@ fn removing_every_set_leaves_nothing_behind() {
     for number in 0..4 {
         assert!(index.remove(&format!("s{number}")));
     }
-    assert!(index.is_empty() && index.by_namespace.is_empty() && index.cluster_wide.is_empty());
+    assert!(index.is_empty() && index.by_namespace.is_empty() && index.cluster_wide.is_empty() && index.names.is_empty());
 }
 
 #[test]
