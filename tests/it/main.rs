@@ -5,6 +5,7 @@ mod architecture;
 mod certificates;
 mod cli;
 mod conformance;
+mod lease;
 mod manifests;
 mod properties;
 mod support;
