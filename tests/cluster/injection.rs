@@ -21,7 +21,7 @@ const WEBHOOKS: &str = include_str!("../../manifests/webhooks.yaml");
 const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// A sandbox whose pods go through a server of ours.
-async fn served(cluster: &Arc<Cluster>, purpose: &str) -> Result<(Sandbox, Outrigger)> {
+pub(crate) async fn served(cluster: &Arc<Cluster>, purpose: &str) -> Result<(Sandbox, Outrigger)> {
     let sandbox = cluster.sandbox(purpose).await?;
     sandbox.apply_yaml(DEFINITION).await?;
     applying::established(&cluster.client(), "sidecarsets.apps.kruise.io").await?;
@@ -32,7 +32,7 @@ async fn served(cluster: &Arc<Cluster>, purpose: &str) -> Result<(Sandbox, Outri
 
 /// Applies a set that is bound to the sandbox, and returns when the server has it: when it injects into a pod labelled
 /// `tier: front`.
-async fn apply_set(sandbox: &Sandbox, server: &Outrigger, name: &str, spec: Value) -> Result<()> {
+pub(crate) async fn apply_set(sandbox: &Sandbox, server: &Outrigger, name: &str, spec: Value) -> Result<()> {
     let mut spec = spec;
     spec["selector"] = json!({"matchLabels": {"tier": "front"}});
     spec["namespaceSelector"] = json!({"matchLabels": {"kubernetes.io/metadata.name": sandbox.namespace}});

@@ -16,6 +16,7 @@ mod loopback;
 mod nodes;
 mod outrigger;
 mod recovery;
+mod rollout;
 mod simulated;
 mod supervisor;
 mod support;
@@ -81,6 +82,7 @@ fn trials(house: &Arc<House>) -> Vec<Trial> {
         beside_others injection::a_set_made_later_injects_only_new_pods,
         beside_others injection::a_dry_run_shows_the_pod_that_would_be_made,
         beside_others injection::a_pod_in_an_excluded_namespace_is_left_alone,
+        beside_others rollout::a_rollout_of_sixty_never_takes_more_than_a_tenth_away,
         alone injection::watches_recover_when_the_api_server_was_killed,
         alone recovery::a_watch_recovers_when_the_api_server_was_killed,
         alone recovery::a_watch_recovers_when_the_api_server_was_stopped,

@@ -4,6 +4,9 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
+use kube::api::{ObjectMeta, PostParams};
 
 use crate::control_plane::{eventually, without_proxy};
 use crate::keys::{self, Identity};
@@ -24,6 +27,7 @@ pub(crate) struct Outrigger {
 impl Outrigger {
     /// Starts a server whose own namespace is `namespace`, and returns when it is ready. `extra` are further flags.
     pub(crate) async fn start(cluster: &Cluster, namespace: &str, extra: &[&str]) -> Result<Self> {
+        make_namespace(cluster, namespace).await?;
         let identity = Identity::for_loopback("outrigger")?;
         let (port, admin) = (keys::free_port()?, keys::free_port()?);
         let program = program(cluster, namespace, (port, admin), &identity, extra)?;
@@ -73,6 +77,17 @@ impl Outrigger {
     }
 }
 
+/// Where leases and revisions are kept. Servers of tests that run beside each other are replicas: one of them leads.
+async fn make_namespace(cluster: &Cluster, name: &str) -> Result<()> {
+    let metadata = ObjectMeta { name: Some(name.to_owned()), ..Default::default() };
+    let namespace = Namespace { metadata, ..Default::default() };
+    match Api::<Namespace>::all(cluster.client()).create(&PostParams::default(), &namespace).await {
+        Err(kube::Error::Api(status)) if status.code != 409 => Err(kube::Error::Api(status).into()),
+        Ok(_) | Err(kube::Error::Api(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 fn program(cluster: &Cluster, namespace: &str, ports: (u16, u16), identity: &Identity, extra: &[&str]) -> Result<Program> {
     let name = format!("outrigger-{}", ports.0);
     let folder = cluster.plane.folder.join(&name);
@@ -81,11 +96,13 @@ fn program(cluster: &Cluster, namespace: &str, ports: (u16, u16), identity: &Ide
     fs::write(folder.join("tls.key"), &identity.key)?;
     let (listen, admin) = (format!("127.0.0.1:{}", ports.0), format!("127.0.0.1:{}", ports.1));
     let args = ["serve", "--listen", &listen, "--admin", &admin, "--namespace", namespace];
+    // A leader dies with its test: the next one is not to be waited for.
+    let election = ["--leader-elect-lease-duration=3s", "--leader-elect-renew-deadline=2s", "--leader-elect-retry-period=200ms"];
     let files = ["--tls-cert-file", "tls.crt", "--tls-key-file", "tls.key"];
     let kubeconfig = ("KUBECONFIG".to_owned(), cluster.plane.kubeconfig().display().to_string());
     Ok(Program {
         path: env!("CARGO_BIN_EXE_outrigger").into(),
-        args: args.iter().chain(&files).chain(extra).map(|arg| (*arg).to_owned()).collect(),
+        args: args.iter().chain(&files).chain(&election).chain(extra).map(|arg| (*arg).to_owned()).collect(),
         env: without_proxy().chain([kubeconfig]).collect(),
         log: folder.join("log"),
         folder,

@@ -1,1 +1,1 @@
-use super::*;
+//! Whole plans, from pictures.
