@@ -57,6 +57,18 @@ impl Outrigger {
         }
     }
 
+    /// The number of its process.
+    pub(crate) const fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// The value of a metric without labels.
+    pub(crate) async fn metric(&self, name: &str) -> Result<u64> {
+        let text = self.http.get(self.admin_url("/metrics")).send().await?.text().await?;
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Ok(value.with_context(|| format!("no metric {name}"))?.parse()?)
+    }
+
     /// Where its webhooks answer, for `Sandbox::install_webhooks`.
     pub(crate) fn endpoint(&self) -> &Endpoint {
         &self.endpoint

@@ -132,6 +132,11 @@ impl Process {
         }
     }
 
+    /// Its number.
+    pub(crate) const fn pid(&self) -> u32 {
+        self.pid
+    }
+
     /// SIGKILL; returns when the process is gone.
     pub(crate) fn kill(&self) -> Result<()> {
         self.supervisor.ask(&Order::Kill(self.pid)).map(drop)
