@@ -53,6 +53,11 @@ impl Outrigger {
         }
     }
 
+    /// SIGTERM; returns at once.
+    pub(crate) fn terminate(&self) -> Result<()> {
+        self.process.terminate()
+    }
+
     /// Where its webhooks answer, for `Sandbox::install_webhooks`.
     pub(crate) fn endpoint(&self) -> &Endpoint {
         &self.endpoint
