@@ -27,6 +27,11 @@
 //! (folder)
 //! ```
 //!
+//! # A leader
+//!
+//! Every replica answers reviews; what writes to the cluster of its own accord does so only under a [`cluster::lease::Term`],
+//! which one replica at a time has.
+//!
 //! # The doors
 //!
 //! `app` opens four, all over the same functions: `serve` in a cluster, `serve --from` a folder, `inject` ([`offline::pods`])
