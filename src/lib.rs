@@ -31,6 +31,10 @@
 //! ```
 //!
 //! A pod whose work is done may need a push: [`terminator::plan::plan`] says how its sidecars are ended.
+//! # A leader
+//!
+//! Every replica answers reviews; what writes to the cluster of its own accord does so only under a [`cluster::lease::Term`],
+//! which one replica at a time has.
 //!
 //! # The doors
 //!
@@ -42,12 +46,12 @@
 //! An arrow goes only to the right; `tests/it/architecture.rs` keeps it so.
 //!
 //! ```text
-//! main ─ app ─ {args manifests offline cluster server telemetry} ─ handlers ─ state ─ {sidecarset terminator} ─ admission ─ base
+//! main ─ app ─ controllers ─ {args manifests offline cluster server telemetry} ─ handlers ─ state ─ {sidecarset terminator} ─ {admission plan} ─ base
 //! ```
 //!
 //! # Invariants
 //!
-//! - `base`, `admission`, `sidecarset`, `terminator`, `state` and `handlers` are pure: no `async`, no client, no clock, no
+//! - `base`, `plan`, `admission`, `sidecarset`, `terminator`, `state` and `handlers` are pure: no `async`, no client, no clock, no
 //!   randomness, no environment, no logging. Time is an argument.
 //! - Only `admission::edits` writes JSON Patch, and never by comparing objects: what this code does not know stays as it is.
 //! - A pod costs what it matches, not what exists: no decision walks over all sets.

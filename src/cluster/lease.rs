@@ -63,9 +63,19 @@ enum Failure {
 impl From<kube::Error> for Failure {
     fn from(error: kube::Error) -> Self {
         match error {
-            // 404 answers the replacement of a lease that is gone.
-            kube::Error::Api(status) if matches!(status.code, 404 | 409) => Self::Conflict,
+            kube::Error::Api(status) if status.code == 409 => Self::Conflict,
             error => Self::Refused(error),
+        }
+    }
+}
+
+impl Failure {
+    /// The same for a replacement: it is answered by 404 when the lease is gone. (For a creation that means that there is no
+    /// such namespace, which must be told.)
+    fn of_replacing(self) -> Self {
+        match self {
+            Self::Refused(kube::Error::Api(status)) if status.code == 404 => Self::Conflict,
+            other => other,
         }
     }
 }
@@ -167,11 +177,10 @@ impl Candidate {
                 return Ok(());
             }
             self.may_hold = true;
-            let parameters = PostParams::default();
             let written = match &step {
                 Step::Wait(_) => return Ok(()),
-                Step::Create(lease) => self.in_time(self.leases.create(&parameters, lease)).await,
-                Step::Replace(lease) => self.in_time(self.leases.replace(NAME, &parameters, lease)).await,
+                Step::Create(lease) => self.in_time(self.leases.create(&PostParams::default(), lease)).await,
+                Step::Replace(lease) => self.replace(lease).await,
             };
             match written {
                 Ok(lease) => return self.won(lease, now.monotonic),
@@ -187,6 +196,10 @@ impl Candidate {
         let limit = Instant::now() + self.candidacy.times.request();
         let limit = self.term.as_ref().and_then(Term::until).map_or(limit, |until| limit.min(until));
         Ok(timeout_at(limit, request).await.map_err(|_| Failure::Timeout)??)
+    }
+
+    async fn replace(&self, lease: &Lease) -> Result<Lease, Failure> {
+        self.in_time(self.leases.replace(NAME, &PostParams::default(), lease)).await.map_err(Failure::of_replacing)
     }
 
     async fn read(&mut self) -> Result<(), Failure> {
@@ -300,7 +313,7 @@ impl Candidate {
             }
             let Some(lease) = release(&self.observed, &self.candidacy.identity.name, (self.candidacy.wall)()) else { return Ok(false) };
             self.is_fresh = false;
-            match self.in_time(self.leases.replace(NAME, &PostParams::default(), &lease)).await {
+            match self.replace(&lease).await {
                 Ok(_) => return Ok(true),
                 // A renewal of which we had no answer has come through after all.
                 Err(Failure::Conflict) => {}
@@ -314,5 +327,24 @@ impl Drop for Candidate {
     /// However this ends, what it has announced ends with it.
     fn drop(&mut self) {
         self.step_down("the election was given up");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    fn answered(code: u16) -> Failure {
+        kube::Error::Api(Box::new(Status { code, ..Status::default() })).into()
+    }
+
+    #[test]
+    fn a_missing_namespace_is_told_and_a_missing_lease_is_made_anew() {
+        assert!(matches!(answered(404), Failure::Refused(_)));
+        assert!(matches!(answered(404).of_replacing(), Failure::Conflict));
+        assert!(matches!(answered(409).of_replacing(), Failure::Conflict));
+        assert!(matches!(answered(403).of_replacing(), Failure::Refused(_)));
     }
 }

@@ -16,7 +16,7 @@ use crate::control_plane::eventually;
 use crate::outrigger::Outrigger;
 use crate::support::{Cluster, Sandbox, deployment};
 
-const DEFINITION: &str = include_str!("../../manifests/crds/sidecarsets.apps.kruise.io.yaml");
+pub(crate) const DEFINITION: &str = include_str!("../../manifests/crds/sidecarsets.apps.kruise.io.yaml");
 const WEBHOOKS: &str = include_str!("../../manifests/webhooks.yaml");
 const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 

@@ -11,6 +11,7 @@ mod control_plane;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod injection;
 mod keys;
+mod lease;
 mod leftovers;
 mod loopback;
 mod nodes;
@@ -83,6 +84,10 @@ fn trials(house: &Arc<House>) -> Vec<Trial> {
         beside_others injection::a_dry_run_shows_the_pod_that_would_be_made,
         beside_others injection::a_pod_in_an_excluded_namespace_is_left_alone,
         beside_others rollout::a_rollout_of_sixty_never_takes_more_than_a_tenth_away,
+        beside_others lease::a_killed_leader_is_replaced_and_one_that_stops_hands_over_at_once,
+        beside_others lease::who_takes_the_lease_deposes_the_leader,
+        beside_others lease::a_lease_is_only_replaced_by_who_has_seen_its_last_version,
+        beside_others lease::a_server_leads_and_releases_its_lease_when_it_is_told_to_end,
         alone injection::watches_recover_when_the_api_server_was_killed,
         alone recovery::a_watch_recovers_when_the_api_server_was_killed,
         alone recovery::a_watch_recovers_when_the_api_server_was_stopped,

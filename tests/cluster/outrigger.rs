@@ -69,6 +69,11 @@ impl Outrigger {
         Ok(value.with_context(|| format!("no metric {name}"))?.parse()?)
     }
 
+    /// SIGTERM; returns at once.
+    pub(crate) fn terminate(&self) -> Result<()> {
+        self.process.terminate()
+    }
+
     /// Where its webhooks answer, for `Sandbox::install_webhooks`.
     pub(crate) fn endpoint(&self) -> &Endpoint {
         &self.endpoint

@@ -217,6 +217,16 @@ async fn a_deleted_lease_is_no_invitation() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lease_deleted_under_a_leader_that_cannot_know_of_it_is_not_made_anew_at_once() {
+    let (server, first, mut second) = pair().await;
+    first.fares(Fate::of(End::Hangs));
+    server.delete();
+    let deleted = Instant::now();
+    second.leads_within(LEASE + RETRY + BREATH).await;
+    assert!(deleted.elapsed() >= LEASE && !first.is_leader(), "{:?}", deleted.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_replica_that_may_not_touch_leases_asks_again_until_it_may() {
     let server = ApiServer::default();
     let mut only = Replica::start(&server, "only");

@@ -88,3 +88,47 @@ impl Term {
         self.work.wait().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_term_is_over_by_the_clock_before_anybody_has_noticed() {
+        let term = Term::new(1, &CancellationToken::new(), Some(Instant::now() + Duration::from_secs(10)));
+        advance(Duration::from_secs(9)).await;
+        assert!(term.is_current() && term.begin().is_some());
+        advance(Duration::from_secs(1)).await;
+        assert!(!term.is_current() && term.begin().is_none() && !term.ended().is_cancelled());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_an_election_a_term_lasts_until_the_stop() {
+        let stop = CancellationToken::new();
+        let term = Term::without_election(&stop);
+        advance(Duration::from_secs(1_000_000)).await;
+        assert!(term.is_current());
+        stop.cancel();
+        assert!(!term.is_current() && term.begin().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_term_is_finished_when_the_last_work_is_done() {
+        let term = Term::without_election(&CancellationToken::new());
+        let (one, other) = (term.begin().unwrap(), term.clone().begin().unwrap());
+        term.end();
+        let finished = async |after: &str| {
+            let waited = tokio::time::timeout(Duration::from_secs(1), term.finished()).await;
+            assert_eq!(waited.is_ok(), after == "both", "{after}");
+        };
+        finished("none").await;
+        drop(one);
+        finished("one").await;
+        drop(other);
+        finished("both").await;
+    }
+}

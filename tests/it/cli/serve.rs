@@ -114,11 +114,19 @@ async fn flags_may_be_environment_variables() {
 #[test]
 fn variables_that_say_nonsense_are_refused_by_name() {
     let from = folder([]);
-    for flag in ["listen", "admin", "linger", "log-format"] {
+    let election = ["leader-elect", "leader-elect-lease-duration", "leader-elect-renew-deadline", "leader-elect-retry-period"];
+    for flag in ["listen", "admin", "linger", "log-format"].into_iter().chain(election) {
         let variable = format!("OUTRIGGER_{}", flag.to_uppercase().replace('-', "_"));
         let found = run(outrigger().args(["serve", "--from"]).arg(from.path()).env(&variable, "nonsense"), "");
         assert!(!found.ok && found.err.contains(&format!("--{flag}")), "{variable}: {}", found.err);
     }
+}
+
+#[test]
+fn durations_of_an_election_that_do_not_go_together_are_refused_at_the_start() {
+    let found = run(outrigger().args(["serve", "--leader-elect-lease-duration", "10s", "--leader-elect-renew-deadline=1m"]), "");
+    let said = "outrigger: --leader-elect-renew-deadline: expected less than the lease duration of 10s, found 60s";
+    assert!(!found.ok && found.err.contains(said), "{}", found.err);
 }
 
 #[test]
