@@ -7,6 +7,7 @@
 #[path = "../tests/cluster/applying.rs"]
 mod applying;
 #[path = "../tests/cluster/binaries.rs"]
+#[expect(dead_code, reason = "only the tests do without a control plane")]
 mod binaries;
 #[path = "../tests/cluster/control_plane.rs"]
 #[expect(dead_code, reason = "only the tests take parts of the cluster away")]
@@ -23,12 +24,12 @@ mod outrigger;
 #[path = "rollout/scenario.rs"]
 mod scenario;
 #[path = "../tests/cluster/supervisor.rs"]
-#[expect(dead_code, reason = "only the tests end programs in other ways")]
 mod supervisor;
 #[path = "../tests/cluster/support.rs"]
 #[expect(dead_code, reason = "only the tests need all of it")]
 mod support;
 #[path = "../tests/cluster/watching.rs"]
+#[expect(dead_code, reason = "only the tests limit their patience")]
 mod watching;
 #[path = "../tests/cluster/webhooks.rs"]
 mod webhooks;

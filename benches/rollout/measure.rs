@@ -5,6 +5,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use kube::Client;
 
+use crate::outrigger::Outrigger;
+
 /// CPU time of a process, user and kernel, so far.
 pub(crate) fn cpu(pid: u32) -> Result<Duration> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
@@ -35,4 +37,11 @@ pub(crate) async fn requests(client: &Client, verb: &str, resource: &str, sub_re
             && has(line, "subresource", sub_resource)
     });
     Ok(counts.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum())
+}
+
+/// A number of the server's own, without labels.
+pub(crate) async fn own(server: &Outrigger, metric: &str) -> Result<u64> {
+    let text = server.http().get(server.admin_url("/metrics")).send().await?.text().await?;
+    let value = text.lines().find_map(|line| line.strip_prefix(metric)?.strip_prefix(' '));
+    Ok(value.with_context(|| format!("no metric {metric}"))?.parse()?)
 }

@@ -1,4 +1,5 @@
 //! The scenarios, in the order in which they are measured.
+#![expect(clippy::print_stdout, clippy::cast_precision_loss, reason = "a bench prints, and its figures are rounded anyway")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::outrigger::Outrigger;
 use crate::support::{Cluster, Sandbox, deployment};
@@ -20,23 +21,26 @@ const DEFINITION: &str = include_str!("../../manifests/crds/sidecarsets.apps.kru
 const WEBHOOKS: &str = include_str!("../../manifests/webhooks.yaml");
 const OWN: &str = "outrigger-system";
 const SET: &str = "log";
+const RECONCILES: &str = "outrigger_reconciles_total";
 /// Simulated kubelets on a shared machine are slow.
 const PATIENCE: Duration = Duration::from_mins(30);
 
 pub(crate) async fn run(cluster: &Arc<Cluster>, options: &Options) -> Result<()> {
-    applying::apply(&cluster.client(), "", nodes::large(options.pods.max(options.more_pods))).await?;
+    applying::apply(&cluster.client(), "", large_node(options.pods.max(options.more_pods))?).await?;
     let sandbox = cluster.sandbox("scale").await?;
     for mut document in applying::documents(DEFINITION)? {
         // The two versions are converted by a server in the cluster; here only the stored one is asked for.
-        document["spec"]["conversion"] = json!({"strategy": "None"});
+        document
+            .as_object_mut()
+            .and_then(|document| document.get_mut("spec")?.as_object_mut()?.insert("conversion".to_owned(), json!({"strategy": "None"})));
         applying::apply(&cluster.client(), "", document).await?;
     }
     applying::established(&cluster.client(), "sidecarsets.apps.kruise.io").await?;
     let server = Outrigger::start(cluster, OWN, &[]).await?;
     sandbox.install_webhooks(WEBHOOKS, server.endpoint()).await?;
-    let empty = measure::resident(server.pid())?;
+    let empty = measure::resident(server.process.pid)?;
     fill(&sandbox, options).await?;
-    let full = measure::resident(server.pid())?;
+    let full = measure::resident(server.process.pid)?;
     println!("memory: {:.1} MB with no pods, {:.1} MB with {} pods", megabytes(empty), megabytes(full), options.pods);
     roll_out(&sandbox, &server, options).await?;
     if options.more_pods > options.pods {
@@ -47,6 +51,22 @@ pub(crate) async fn run(cluster: &Arc<Cluster>, options: &Options) -> Result<()>
         many_sets(&sandbox, options).await?;
     }
     Ok(())
+}
+
+/// A node for so many pods.
+fn large_node(pods: usize) -> Result<Value> {
+    let mut node = nodes::objects().into_iter().nth(1).context("no worker")?;
+    let resources = json!({"cpu": "100000", "memory": "100000Gi", "ephemeral-storage": "100000Gi", "pods": pods.to_string()});
+    for (path, value) in [
+        ("/metadata/name", json!("worker-large")),
+        ("/metadata/labels/kubernetes.io~1hostname", json!("worker-large")),
+        ("/status/addresses", json!([{"type": "InternalIP", "address": "172.18.0.99"}])),
+        ("/status/allocatable", resources.clone()),
+        ("/status/capacity", resources),
+    ] {
+        *node.pointer_mut(path).with_context(|| format!("a node without {path}"))? = value;
+    }
+    Ok(node)
 }
 
 /// A set, and a Deployment whose pods it injects.
@@ -75,13 +95,14 @@ async fn roll_out(sandbox: &Sandbox, server: &Outrigger, options: &Options) -> R
             measure::requests(&client, "LIST", "pods", "").await?,
         ])
     };
-    let (before, cpu, began) = (counted().await?, measure::cpu(server.pid())?, Instant::now());
+    let (before, cpu, began) = (counted().await?, measure::cpu(server.process.pid)?, Instant::now());
     let spec = json!({"spec": {"containers": [{"name": "log", "image": "registry.example/log:2"}]}});
     Api::<SidecarSet>::all(client.clone()).patch(SET, &PatchParams::default(), &Patch::Merge(spec)).await?;
     until(sandbox, options.pods, |status, pods| status.updated_ready_pods == Some(pods) && status.observed_generation == Some(2)).await?;
-    let (took, cpu) = (began.elapsed(), measure::cpu(server.pid())?.saturating_sub(cpu));
+    let (took, cpu) = (began.elapsed(), measure::cpu(server.process.pid)?.saturating_sub(cpu));
     let after = counted().await?;
-    let [pods, statuses, revisions, puts, lists] = std::array::from_fn(|index| after[index] - before[index]);
+    let mut counts = after.into_iter().zip(before).map(|(after, before)| after - before);
+    let [pods, statuses, revisions, puts, lists] = std::array::from_fn(|_| counts.next().unwrap_or_default());
     let old = sandbox.api::<Pod>().list(&ListParams::default().labels("tier=front")).await?;
     let is_new =
         |pod: &Pod| pod.spec.iter().flat_map(|spec| &spec.containers).any(|one| one.image.as_deref() == Some("registry.example/log:2"));
@@ -93,7 +114,7 @@ async fn roll_out(sandbox: &Sandbox, server: &Outrigger, options: &Options) -> R
         "  writes: {pods} patches and {puts} updates of pods, {statuses} of the status ({:.2} a second), {revisions} revisions; {lists} lists of pods",
         statuses as f64 / took.as_secs_f64()
     );
-    println!("  memory: {:.1} MB", megabytes(measure::resident(server.pid())?));
+    println!("  memory: {:.1} MB", megabytes(measure::resident(server.process.pid)?));
     Ok(())
 }
 
@@ -102,14 +123,14 @@ async fn more_pods(sandbox: &Sandbox, server: &Outrigger, options: &Options) -> 
     let replicas = json!({"spec": {"replicas": options.more_pods}});
     sandbox.api::<Deployment>().patch("web", &PatchParams::default(), &Patch::Merge(replicas)).await?;
     until(sandbox, options.more_pods, |status, pods| status.ready_pods == pods).await?;
-    println!("memory: {:.1} MB with {} pods", megabytes(measure::resident(server.pid())?), options.more_pods);
+    println!("memory: {:.1} MB with {} pods", megabytes(measure::resident(server.process.pid)?), options.more_pods);
     let began = Instant::now();
     let second = Outrigger::start(&sandbox.cluster, OWN, &[]).await?;
     println!(
         "a second server: ready after {:.2} s, {:.1} MB, CPU {:.2} s",
         began.elapsed().as_secs_f64(),
-        megabytes(measure::resident(second.pid())?),
-        measure::cpu(second.pid())?.as_secs_f64()
+        megabytes(measure::resident(second.process.pid)?),
+        measure::cpu(second.process.pid)?.as_secs_f64()
     );
     Ok(())
 }
@@ -128,23 +149,28 @@ async fn many_sets(sandbox: &Sandbox, options: &Options) -> Result<()> {
     let began = Instant::now();
     let server = Outrigger::start(&sandbox.cluster, OWN, &[]).await?;
     let ready = began.elapsed();
-    println!("{} sets: ready after {:.2} s, {:.1} MB", options.sets + 1, ready.as_secs_f64(), megabytes(measure::resident(server.pid())?));
+    println!(
+        "{} sets: ready after {:.2} s, {:.1} MB",
+        options.sets + 1,
+        ready.as_secs_f64(),
+        megabytes(measure::resident(server.process.pid)?)
+    );
     let last = format!("other-{}", options.sets - 1);
     let began = Instant::now();
     quiet(&server).await?;
     println!(
         "  all sets reconciled for the first time after another {:.1} s (CPU {:.2} s in all)",
         began.elapsed().as_secs_f64(),
-        measure::cpu(server.pid())?.as_secs_f64()
+        measure::cpu(server.process.pid)?.as_secs_f64()
     );
     ensure!(sets.get(&last).await?.status.is_some(), "{last} has no status");
-    let before = server.metric("outrigger_reconciles_total").await?;
+    let before = measure::own(&server, RECONCILES).await?;
     let pods = sandbox.api::<Pod>().list(&ListParams::default().labels("tier=front").limit(1)).await?;
     let name = pods.items.first().and_then(|pod| pod.metadata.name.clone()).context("no pod")?;
     let label = json!({"metadata": {"labels": {"touched": "true"}}});
     sandbox.api::<Pod>().patch(&name, &PatchParams::default(), &Patch::Merge(label)).await?;
     quiet(&server).await?;
-    println!("  a change of one pod: {} sets looked at", server.metric("outrigger_reconciles_total").await? - before);
+    println!("  a change of one pod: {} sets looked at", measure::own(&server, RECONCILES).await? - before);
     Ok(())
 }
 
@@ -152,7 +178,7 @@ async fn many_sets(sandbox: &Sandbox, options: &Options) -> Result<()> {
 async fn quiet(server: &Outrigger) -> Result<()> {
     let mut seen = None;
     loop {
-        let now = server.metric("outrigger_reconciles_total").await?;
+        let now = measure::own(server, RECONCILES).await?;
         if now > 0 && seen == Some(now) {
             return Ok(());
         }

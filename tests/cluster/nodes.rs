@@ -16,17 +16,6 @@ pub(crate) fn objects() -> Vec<Value> {
     [control_plane].into_iter().chain(workers).chain([storage_class()]).chain(volumes).collect()
 }
 
-/// A node for so many pods more.
-pub(crate) fn large(pods: usize) -> Value {
-    let mut node = node("worker-large", 9, &json!({}), false);
-    for resources in ["allocatable", "capacity"] {
-        if let Some(resources) = node.pointer_mut(&format!("/status/{resources}")) {
-            *resources = json!({"cpu": "100000", "memory": "100000Gi", "ephemeral-storage": "100000Gi", "pods": pods.to_string()});
-        }
-    }
-    node
-}
-
 fn node(name: &str, address: u8, extra_labels: &Value, tainted: bool) -> Value {
     let mut labels = json!({"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"});
     if let (Some(labels), Some(extra)) = (labels.as_object_mut(), extra_labels.as_object()) {

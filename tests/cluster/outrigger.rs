@@ -18,7 +18,7 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 
 /// `outrigger serve`; killed when dropped.
 pub(crate) struct Outrigger {
-    process: Process,
+    pub(crate) process: Process,
     endpoint: Endpoint,
     admin: u16,
     http: reqwest::Client,
@@ -55,18 +55,6 @@ impl Outrigger {
             ready = answers => ready.with_context(|| self.process.log_tail()),
             ended = ends => ended,
         }
-    }
-
-    /// The number of its process.
-    pub(crate) const fn pid(&self) -> u32 {
-        self.process.pid()
-    }
-
-    /// The value of a metric without labels.
-    pub(crate) async fn metric(&self, name: &str) -> Result<u64> {
-        let text = self.http.get(self.admin_url("/metrics")).send().await?.text().await?;
-        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        Ok(value.with_context(|| format!("no metric {name}"))?.parse()?)
     }
 
     /// SIGTERM; returns at once.

@@ -109,7 +109,7 @@ impl Drop for Supervisor {
 /// A process run by the supervisor; killed when dropped.
 pub(crate) struct Process {
     supervisor: Arc<Supervisor>,
-    pid: u32,
+    pub(crate) pid: u32,
     name: String,
     log: PathBuf,
 }
@@ -130,11 +130,6 @@ impl Process {
             None => Ok(()),
             Some(how) => bail!("{} ended ({how}){}", self.name, self.log_tail()),
         }
-    }
-
-    /// Its number.
-    pub(crate) const fn pid(&self) -> u32 {
-        self.pid
     }
 
     /// SIGKILL; returns when the process is gone.
