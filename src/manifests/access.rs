@@ -5,6 +5,8 @@ use k8s_openapi::api::{
     rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject},
 };
 
+use crate::sidecarset::whitelist::CONFIGURATION;
+
 use super::{ManifestError, NAME, Rendering, cluster_wide, own, yaml};
 
 pub(super) fn documents(rendering: &Rendering) -> Result<Vec<String>, ManifestError> {
@@ -14,7 +16,8 @@ pub(super) fn documents(rendering: &Rendering) -> Result<Vec<String>, ManifestEr
         rules: Some(vec![mirrored("apps.kruise.io", "sidecarsets"), mirrored("", "namespaces")]),
         ..ClusterRole::default()
     };
-    let at_home = Role { metadata: own(rendering, NAME), rules: Some(vec![mirrored("apps", "controllerrevisions")]) };
+    let at_home =
+        Role { metadata: own(rendering, NAME), rules: Some(vec![mirrored("apps", "controllerrevisions"), configuration(), dry_runs()]) };
     let everywhere_bound =
         ClusterRoleBinding { metadata: cluster_wide(NAME), role_ref: role("ClusterRole"), subjects: Some(vec![us(rendering)]) };
     let at_home_bound = RoleBinding { metadata: own(rendering, NAME), role_ref: role("Role"), subjects: Some(vec![us(rendering)]) };
@@ -29,6 +32,16 @@ fn mirrored(group: &str, resource: &str) -> PolicyRule {
         verbs: ["get", "list", "watch"].map(str::to_owned).into(),
         ..PolicyRule::default()
     }
+}
+
+/// The reference's `ConfigMap`, and no other.
+fn configuration() -> PolicyRule {
+    PolicyRule { resource_names: Some(vec![CONFIGURATION.to_owned()]), ..mirrored("", "configmaps") }
+}
+
+/// Pods that stand for a set's sidecars while the API server judges them. None is stored; RBAC knows no right to that alone.
+fn dry_runs() -> PolicyRule {
+    PolicyRule { verbs: vec!["create".to_owned()], ..mirrored("", "pods") }
 }
 
 fn role(kind: &str) -> RoleRef {
