@@ -16,6 +16,8 @@ mod loopback;
 mod nodes;
 mod outrigger;
 mod recovery;
+#[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
+mod sets;
 mod simulated;
 mod supervisor;
 mod support;
@@ -81,6 +83,12 @@ fn trials(house: &Arc<House>) -> Vec<Trial> {
         beside_others injection::a_set_made_later_injects_only_new_pods,
         beside_others injection::a_dry_run_shows_the_pod_that_would_be_made,
         beside_others injection::a_pod_in_an_excluded_namespace_is_left_alone,
+        beside_others sets::a_bad_set_is_refused_while_our_webhooks_are_down,
+        beside_others sets::what_the_reference_admits_the_api_server_admits,
+        beside_others sets::a_set_is_filled_in_hashed_and_judged,
+        beside_others sets::the_api_server_judges_containers_by_its_own_rules,
+        beside_others sets::the_whitelist_of_annotations_is_followed,
+        alone sets::a_set_reads_in_both_versions,
         alone injection::watches_recover_when_the_api_server_was_killed,
         alone recovery::a_watch_recovers_when_the_api_server_was_killed,
         alone recovery::a_watch_recovers_when_the_api_server_was_stopped,
