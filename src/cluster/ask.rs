@@ -19,14 +19,12 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Asks the API server of `client`; what has to be made to ask would be made in `namespace`, our own. Every question is answered within three seconds, by [`Answer::Unknown`] if need be.
 pub fn asked(client: Client, namespace: &str) -> Arc<dyn Fn(Question) -> BoxFuture<'static, Answer> + Send + Sync> {
     let pods = Api::<DynamicObject>::namespaced_with(client, namespace, &ApiResource::erase::<Pod>(&()));
-    Arc::new(move |question| {
-        let pods = pods.clone();
-        async move {
-            let answer = tokio::time::timeout(PATIENCE, answer(pods, question)).await;
-            answer.unwrap_or_else(|_| Answer::Unknown(format!("the API server did not answer within {} s", PATIENCE.as_secs())))
-        }
-        .boxed()
-    })
+    Arc::new(move |question| within(PATIENCE, pods.clone(), question).boxed())
+}
+
+async fn within(patience: Duration, pods: Api<DynamicObject>, question: Question) -> Answer {
+    let answer = tokio::time::timeout(patience, answer(pods, question)).await;
+    answer.unwrap_or_else(|_| Answer::Unknown(format!("the API server did not answer within {} s", patience.as_secs_f32())))
 }
 
 async fn answer(pods: Api<DynamicObject>, question: Question) -> Answer {
@@ -66,9 +64,74 @@ fn of_status(status: Status) -> Answer {
 
 #[cfg(test)]
 mod tests {
-    use kube::core::response::{StatusCause, StatusDetails};
+    use std::{
+        convert::Infallible,
+        task::{Context, Poll},
+    };
+
+    use http::{Request, Response};
+    use http_body_util::BodyExt;
+    use kube::{
+        client::Body,
+        core::response::{StatusCause, StatusDetails},
+    };
+    use serde_json::json;
 
     use super::*;
+
+    /// An API server that says what it was asked, with status 422, or never says anything.
+    #[derive(Clone)]
+    struct Server {
+        is_silent: bool,
+    }
+
+    impl tower::Service<Request<Body>> for Server {
+        type Response = Response<Body>;
+        type Error = Infallible;
+        type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, request: Request<Body>) -> Self::Future {
+            let is_silent = self.is_silent;
+            async move {
+                if is_silent {
+                    std::future::pending::<()>().await;
+                }
+                let (head, body) = request.into_parts();
+                let pod = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+                let causes = json!([{"reason": "asked", "field": format!("{} {}", head.method, head.uri), "message": pod}]);
+                let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 422, "details": {"causes": causes}});
+                Ok(Response::builder().status(422).body(Body::from(status.to_string().into_bytes())).unwrap())
+            }
+            .boxed()
+        }
+    }
+
+    fn question() -> Question {
+        Question::DryRunPod(
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "s-", "namespace": ""}, "spec": {"newer": [1]}}),
+        )
+    }
+
+    #[tokio::test]
+    async fn a_pod_is_asked_about_in_our_own_namespace_by_a_dry_run_and_in_all_its_members() {
+        let answer = asked(Client::new(Server { is_silent: false }, "default"), "own")(question()).await;
+        let Answer::Invalid(causes) = answer else { panic!("{answer:?}") };
+        assert_eq!(causes[0].field, "POST /api/v1/namespaces/own/pods?&dryRun=All");
+        let pod: Value = serde_json::from_str(&causes[0].message).unwrap();
+        assert_eq!(pod, json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "s-"}, "spec": {"newer": [1]}}));
+    }
+
+    #[tokio::test]
+    async fn an_api_server_that_does_not_answer_in_time_is_not_waited_for() {
+        let client = Client::new(Server { is_silent: true }, "default");
+        let pods = Api::<DynamicObject>::namespaced_with(client, "own", &ApiResource::erase::<Pod>(&()));
+        let answer = within(Duration::from_millis(20), pods, question()).await;
+        assert_eq!(answer, Answer::Unknown("the API server did not answer within 0.02 s".to_owned()));
+    }
 
     fn status(code: u16, message: &str, causes: Vec<StatusCause>) -> Status {
         let details = StatusDetails {

@@ -204,7 +204,7 @@ fn enumerations_and_defaults_are_the_reference_s() {
 fn the_definition_fits_into_the_annotation_of_kubectl_apply() {
     assert!(rendered().to_string().len() < 130_000, "as JSON: {}", rendered().to_string().len());
     let file = files(&Rendering::default()).unwrap().into_iter().find(|file| file.path == Path::new(PATH)).unwrap();
-    assert!(file.text.len() < 200_000, "as YAML: {}", file.text.len());
+    assert!(file.text.len() < 220_000, "as YAML: {}", file.text.len());
 }
 
 fn rendered() -> Value {
