@@ -27,7 +27,7 @@ use crate::{
     base::gates::Gates,
     cluster::{
         apply::Apply,
-        client,
+        ask, client,
         events::Teller,
         lease::{Candidacy, Term, election::Times, identity::Identity},
         watch::Feed,
@@ -45,7 +45,8 @@ use crate::{
         Limits,
         admin::{self, Readiness},
         certs::{Files, Follow, Pem, Serving},
-        http, open_files,
+        http::{self, Asked},
+        open_files,
         self_check::{self, SelfCheck},
         throwaway, tls,
     },
@@ -96,17 +97,18 @@ pub async fn serve(arguments: Serve) -> anyhow::Result<()> {
     };
     let signals = Signals::new()?;
     running.readiness.expect(self_check::CONDITION);
-    let objects = if let Some(folder) = &arguments.from {
-        Some(running.follow_folder(folder, &arguments.common, gates)?)
+    let (objects, asked) = if let Some(folder) = &arguments.from {
+        (Some(running.follow_folder(folder, &arguments.common, gates)?), None)
     } else {
-        running.follow_cluster(&arguments).await?;
-        None
+        (None, Some(running.follow_cluster(&arguments).await?))
     };
     let serving = running.certificate(&arguments)?;
     let (listener, admin) = (bind(arguments.listen)?, bind(arguments.admin)?);
     let address = listener.local_addr()?;
     tracing::info!(reviews = %address, admin = %admin.local_addr()?, "serving");
-    running.listen(listener, admin, &serving, objects)?;
+    let hooks = running.hooks(asked.as_ref());
+    running.listen(listener, hooks, &serving)?;
+    running.tell(admin, objects);
     running.check_itself(address, serving);
     let default_linger = if arguments.from.is_some() { 0 } else { 5 };
     let linger = arguments.linger.unwrap_or(default_linger);
@@ -132,7 +134,8 @@ impl Running {
         Ok(Arc::new(move || objects.read().clone()))
     }
 
-    async fn follow_cluster(&self, arguments: &Serve) -> anyhow::Result<()> {
+    /// Follows the cluster; gives who answers the questions of handlers.
+    async fn follow_cluster(&self, arguments: &Serve) -> anyhow::Result<Asked> {
         let (common, election) = (&arguments.common, &arguments.election);
         let times =
             Times::new(election.leader_elect_lease_duration, election.leader_elect_renew_deadline, election.leader_elect_retry_period)?;
@@ -145,8 +148,9 @@ impl Running {
         self.tasks.spawn(feed.clone().revisions(client.clone(), common.namespace.clone(), self.stop.clone()));
         self.tasks.spawn(feed.clone().pods(client.clone(), self.stop.clone()));
         self.tasks.spawn(feed.clone().namespaces(client.clone(), self.stop.clone()));
-        self.reconcile(client, feed, common.namespace.clone(), incoming);
-        Ok(())
+        self.tasks.spawn(feed.clone().configuration(client.clone(), common.namespace.clone(), self.stop.clone()));
+        self.reconcile(client.clone(), feed, common.namespace.clone(), incoming);
+        Ok(ask::asked(client, &common.namespace))
     }
 
     fn reconcile(&self, client: Client, feed: Feed, own_namespace: String, touched: mpsc::UnboundedReceiver<Key>) {
@@ -206,21 +210,23 @@ impl Running {
         Ok(serve(&pem)?)
     }
 
-    fn listen(
-        &self,
-        reviews: TcpListener,
-        admin: TcpListener,
-        serving: &Arc<Serving>,
-        objects: Option<admin::Objects>,
-    ) -> anyhow::Result<()> {
+    /// All that the API server asks for.
+    fn hooks(&self, asked: Option<&Asked>) -> Router {
         let limits = Limits::default();
         let hooks = handlers::TABLE.iter().map(|hook| (hook.path, hook.handler));
-        let router = http::router(hooks, &self.state, &self.metrics, &limits);
+        http::router(hooks, &self.state, &self.metrics, &limits, asked).merge(http::conversions(&self.metrics, &limits))
+    }
+
+    fn listen(&self, listener: TcpListener, hooks: Router, serving: &Arc<Serving>) -> anyhow::Result<()> {
         let acceptor = serving.acceptor(&self.provider)?;
-        self.tasks.spawn(tls::serve(reviews, acceptor, router, limits, self.stop.clone()));
-        let admin_router = admin::router(self.readiness.clone(), self.metrics.clone(), objects);
-        self.tasks.spawn(plain(admin, admin_router, self.stop.clone()));
+        self.tasks.spawn(tls::serve(listener, acceptor, hooks, Limits::default(), self.stop.clone()));
         Ok(())
+    }
+
+    /// Health, metrics and, where there is no cluster, the objects.
+    fn tell(&self, listener: TcpListener, objects: Option<admin::Objects>) {
+        let router = admin::router(self.readiness.clone(), self.metrics.clone(), objects);
+        self.tasks.spawn(plain(listener, router, self.stop.clone()));
     }
 
     /// Asks the first hook a question, and is ready when it answers.

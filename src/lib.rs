@@ -18,8 +18,11 @@
 //! from the pod's own containers; `sidecarset::place` where containers stand and what happens when names meet;
 //! `sidecarset::inject::write_volumes` settles volumes of one name; `sidecarset::notes` what the pod says of it all.
 //!
-//! A set itself, when it is written: `sidecarset::default` says what its author left out, `sidecarset::validate` whether it may
-//! be stored as it is, beside those that are there (`sidecarset::conflict`).
+//! A set itself, when it is written: `handlers::objects`. `sidecarset::default` says what its author left out,
+//! `sidecarset::validate` whether it may be stored as it is, beside those that are there (`sidecarset::conflict`). What only an API
+//! server knows, a handler asks ([`admission::ask`]); `server::http` has `cluster::ask` put the question. What can be said in CEL is
+//! in the CRD as well (`sidecarset::schema::rules`). Read in the version that is not stored, it goes through `handlers::convert`
+//! ([`admission::conversion`]).
 //!
 //! # A change
 //!

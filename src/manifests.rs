@@ -97,7 +97,7 @@ impl fmt::Display for Difference {
 
 /// All files.
 pub fn files(rendering: &Rendering) -> Result<Vec<File>, ManifestError> {
-    let definition = schema::definition(&Conversion::Off)?;
+    let definition = schema::definition(&Conversion::Webhook { namespace: rendering.namespace.clone(), service: SERVICE.to_owned() })?;
     Ok(vec![
         file("namespace.yaml", &[yaml(&server::namespace(rendering))?]),
         file("crds/sidecarsets.apps.kruise.io.yaml", &[yaml(&Compact(&serde_json::to_value(&definition)?))?]),

@@ -5,6 +5,8 @@
 
 use std::fmt::Write as _;
 
+use serde_json::Value;
+
 /// Bytes to begin with: most pods that are changed at all get several containers.
 const ROOM: usize = 8 << 10;
 
@@ -61,6 +63,23 @@ impl Edits {
     /// Replaces what stands at `path` by the JSON text `json`.
     pub fn replace(&mut self, path: &[Step<'_>], json: &str) {
         self.operation("replace", path, json);
+    }
+
+    /// Gives the member at `path` the value that it has in `after`, if it has another one in `before`, or none. For objects that a
+    /// handler reads and writes as a whole: what it does not know must be in `after` as well. If there is no object to put it
+    /// in, that object is set.
+    pub fn set_member(&mut self, path: &[&str], before: &Value, after: &Value) {
+        let (mut old, mut new, mut steps) = (Some(before), Some(after), Vec::with_capacity(path.len()));
+        for name in path {
+            if old.is_none_or(|parent| !parent.is_object()) {
+                break;
+            }
+            steps.push(Step::Member(name));
+            (old, new) = (old.and_then(|parent| parent.get(name)), new.and_then(|parent| parent.get(name)));
+        }
+        if let Some(new) = new.filter(|new| old != Some(*new)) {
+            self.add(&steps, &new.to_string());
+        }
     }
 
     /// Adds `items` (JSON texts) behind the list at `path`, or makes the list if the object has none.
@@ -256,6 +275,23 @@ mod tests {
             let mut edits = Edits::default();
             edits.append(&path, exists, ["1", "2"].into_iter());
             assert_eq!(applied(&edits, &pod)["spec"]["volumes"], want);
+        }
+    }
+
+    #[test]
+    fn a_member_is_set_where_it_differs_and_only_there() {
+        let before = json!({"spec": {"a": 1, "b": [2]}, "metadata": {"name": "x"}});
+        let after = json!({"spec": {"b": [2], "a": 1}, "metadata": {"name": "x", "annotations": {"k/~": "v"}}, "status": {}});
+        let mut edits = Edits::default();
+        for path in [&["spec"][..], &["status"], &["metadata", "annotations"], &["nowhere", "at all"]] {
+            edits.set_member(path, &before, &after);
+        }
+        assert_eq!(applied(&edits, &before), after);
+        assert_eq!(edits.to_json_patch().matches("\"op\"").count(), 2);
+        for before in [json!({}), json!({"metadata": null}), json!({"metadata": {"annotations": null}})] {
+            let mut edits = Edits::default();
+            edits.set_member(&["metadata", "annotations"], &before, &after);
+            assert_eq!(applied(&edits, &before)["metadata"]["annotations"], after["metadata"]["annotations"], "{before}");
         }
     }
 

@@ -13,10 +13,11 @@ use super::{
 };
 use crate::base::decode::{or_default, text};
 
+const KIND: &str = "AdmissionReview";
 const API_VERSION: &str = "admission.k8s.io/v1";
 
 /// What the API server asks about.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Request<'a> {
     /// Identifies this request; the response repeats it.
@@ -52,7 +53,7 @@ pub struct Request<'a> {
 }
 
 /// A resource by its coordinates.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 pub struct Resource<'a> {
     /// API group, empty for the core one.
     #[serde(borrow, default, deserialize_with = "text")]
@@ -66,7 +67,7 @@ pub struct Resource<'a> {
 }
 
 /// Who sent a request to the API server.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 pub struct User<'a> {
     /// Name of the user or service account.
     #[serde(borrow, default, deserialize_with = "text")]
@@ -91,8 +92,10 @@ pub enum ReviewError {
     #[error("the body is not JSON: {0}")]
     NotJson(String),
     /// JSON, but a member is missing or of another type.
-    #[error("AdmissionReview: {path}: {problem}")]
+    #[error("{kind}: {path}: {problem}")]
     Member {
+        /// Kind of the review.
+        kind: &'static str,
         /// Where.
         path: String,
         /// What was expected.
@@ -109,38 +112,47 @@ pub enum ReviewError {
         found: String,
     },
     /// A review without a request, or a request without a uid.
-    #[error("AdmissionReview: {0}: missing")]
-    Missing(&'static str),
+    #[error("{kind}: {field}: missing")]
+    Missing {
+        /// Kind of the review.
+        kind: &'static str,
+        /// The member.
+        field: &'static str,
+    },
+}
+
+impl ReviewError {
+    /// Reads a text once more, slowly, to learn where the trouble is.
+    pub(super) fn explain<'t, T: Deserialize<'t>>(kind: &'static str, text: &'t str) -> Self {
+        let mut decoder = serde_json::Deserializer::from_str(text);
+        match serde_path_to_error::deserialize::<_, T>(&mut decoder) {
+            Ok(_) => decoder.end().map_or_else(|error| Self::NotJson(error.to_string()), |()| Self::Missing { kind, field: "request" }),
+            Err(error) if error.inner().is_data() => {
+                let path = error.path().to_string();
+                Self::Member { kind, path, problem: error.into_inner().to_string() }
+            }
+            Err(error) => Self::NotJson(error.into_inner().to_string()),
+        }
+    }
+
+    /// The error of a field with another text than the one that is spoken here.
+    pub(super) fn unless_equal(field: &'static str, expected: &'static str, found: &str) -> Result<(), Self> {
+        if found == expected { Ok(()) } else { Err(Self::Other { field, expected, found: found.to_owned() }) }
+    }
 }
 
 /// Reads a review.
 pub fn read(body: &[u8]) -> Result<Request<'_>, ReviewError> {
     let text = std::str::from_utf8(body).map_err(|error| ReviewError::NotJson(error.to_string()))?;
-    let review: Review<'_> = serde_json::from_str(text).map_err(|_| explain(text))?;
-    expect("kind", "AdmissionReview", &review.kind)?;
-    expect("apiVersion", API_VERSION, &review.api_version)?;
-    let request = review.request.ok_or(ReviewError::Missing("request"))?;
+    let review: Review<'_> = serde_json::from_str(text).map_err(|_| ReviewError::explain::<Review<'_>>(KIND, text))?;
+    ReviewError::unless_equal("kind", KIND, &review.kind)?;
+    ReviewError::unless_equal("apiVersion", API_VERSION, &review.api_version)?;
+    let missing = |field| ReviewError::Missing { kind: KIND, field };
+    let request = review.request.ok_or_else(|| missing("request"))?;
     if request.uid.is_empty() {
-        return Err(ReviewError::Missing("request.uid"));
+        return Err(missing("request.uid"));
     }
     Ok(request)
-}
-
-fn expect(field: &'static str, expected: &'static str, found: &str) -> Result<(), ReviewError> {
-    if found == expected { Ok(()) } else { Err(ReviewError::Other { field, expected, found: found.to_owned() }) }
-}
-
-/// Reads once more, slowly, to learn where the trouble is.
-fn explain(text: &str) -> ReviewError {
-    let mut decoder = serde_json::Deserializer::from_str(text);
-    match serde_path_to_error::deserialize::<_, Review<'_>>(&mut decoder) {
-        Ok(_) => decoder.end().map_or_else(|error| ReviewError::NotJson(error.to_string()), |()| ReviewError::Missing("request")),
-        Err(error) if error.inner().is_data() => {
-            let path = error.path().to_string();
-            ReviewError::Member { path, problem: error.into_inner().to_string() }
-        }
-        Err(error) => ReviewError::NotJson(error.into_inner().to_string()),
-    }
 }
 
 /// Writes the response to the request with this uid.

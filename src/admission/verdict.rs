@@ -1,13 +1,18 @@
 //! What a handler answers.
 
-use super::edits::Edits;
+use super::{
+    ask::{Answer, Ask},
+    edits::Edits,
+};
 
-/// The answer to a review. (DESIGN §4 has two more: `Claim` and `Ask`; they come with the features that need them.)
+/// The answer to a review. (DESIGN §4 has one more, `Claim`; it comes with the features that need it.)
 #[derive(Debug)]
 #[must_use]
 pub enum Verdict {
     /// Nothing more has to be asked or written.
     Decided(Decision),
+    /// The decision needs a fact that is not mirrored.
+    Ask(Ask),
 }
 
 /// Yes or no, and what to say with it.
@@ -58,12 +63,25 @@ impl Verdict {
     pub fn deny(denial: Denial) -> Self {
         Self::Decided(Decision { outcome: Outcome::Deny(denial), ..Decision::default() })
     }
+
+    /// The decision where there is no one to ask.
+    pub fn unasked(self) -> Decision {
+        match self {
+            Self::Decided(decision) => decision,
+            Self::Ask(ask) => ask.settle(Answer::nobody()),
+        }
+    }
 }
 
 impl Denial {
     /// The object cannot be read: 400.
     pub fn unreadable(message: impl Into<String>) -> Self {
         Self { code: 400, reason: "BadRequest", message: message.into() }
+    }
+
+    /// The object breaks rules of its kind: 422. (The reference says 500, which some clients try again for ever.)
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self { code: 422, reason: "Invalid", message: message.into() }
     }
 
     /// The object may not be what it would become: 403. (The reference says 500, which some clients try again for ever.)

@@ -1,6 +1,7 @@
 //! The cluster's API server, as a client sees it. The only room that writes there.
 
 pub mod apply;
+pub mod ask;
 pub mod client;
 pub mod events;
 pub mod lease;

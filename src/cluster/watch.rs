@@ -30,7 +30,7 @@ use crate::{
     base::{interned::Interner, observed::Wire},
     plan::Key,
     server::admin::Readiness,
-    sidecarset::{api::SidecarSet, index::SetError, keys::INJECTED_LIST, member::Member, revision::Revision},
+    sidecarset::{api::SidecarSet, index::SetError, keys::INJECTED_LIST, member::Member, revision::Revision, whitelist::CONFIGURATION},
     state::{State, feed::Namespace},
     telemetry::metrics::Metrics,
 };
@@ -98,6 +98,8 @@ struct Pods;
 struct Sets;
 struct Revisions;
 struct Namespaces;
+/// The one `ConfigMap` that says what sets may do.
+struct Configuration;
 
 impl Kind for Sets {
     type Object = DynamicObject;
@@ -189,8 +191,32 @@ impl Kind for Namespaces {
     }
 }
 
+impl Kind for Configuration {
+    type Object = v1::ConfigMap;
+    type Kept = BTreeMap<String, String>;
+    const CONDITION: &'static str = "configuration";
+
+    fn keep(object: v1::ConfigMap, _: &Mutex<Interner>) -> Result<Self::Kept, String> {
+        Ok(object.data.unwrap_or_default())
+    }
+    fn reset(state: &mut State, all: Vec<Self::Kept>) -> Vec<SetError> {
+        match all.first() {
+            Some(data) => state.apply_configuration(data),
+            None => state.delete_configuration(),
+        }
+        Vec::new()
+    }
+    fn apply(state: &mut State, data: Self::Kept) -> Result<(), SetError> {
+        state.apply_configuration(&data);
+        Ok(())
+    }
+    fn delete(state: &mut State, _: &str, _: &str) {
+        state.delete_configuration();
+    }
+}
+
 /// What readiness waits for.
-const LISTS: [&str; 4] = [Sets::CONDITION, Revisions::CONDITION, Namespaces::CONDITION, Pods::CONDITION];
+const LISTS: [&str; 5] = [Sets::CONDITION, Revisions::CONDITION, Namespaces::CONDITION, Pods::CONDITION, Configuration::CONDITION];
 
 /// The members of an object but for those that the API server keeps about its managers.
 fn value(mut object: DynamicObject) -> Result<Value, String> {
@@ -247,6 +273,13 @@ impl Feed {
         let resource = ApiResource::erase::<ControllerRevision>(&());
         let api = Api::<DynamicObject>::namespaced_with(client, &namespace, &resource);
         self.follow::<Revisions, _>(stop, |config| watcher::watcher(api.clone(), config).boxed()).await;
+    }
+
+    /// Follows the `ConfigMap` [`CONFIGURATION`] of our own namespace until `stop`.
+    pub async fn configuration(self, client: Client, namespace: String, stop: CancellationToken) {
+        let api = Api::<v1::ConfigMap>::namespaced(client, &namespace);
+        let only = format!("metadata.name={CONFIGURATION}");
+        self.follow::<Configuration, _>(stop, |config| watcher::watcher(api.clone(), config.fields(&only)).boxed()).await;
     }
 
     /// Follows the names and labels of namespaces until `stop`.
@@ -411,6 +444,27 @@ mod tests {
         feed.take::<Namespaces>(&mut listed, Event::Delete(named("no-such")));
         let state = feed.state.read();
         assert!(state.snapshot().namespace_labels("shop").is_none() && state.snapshot().namespace_labels("bank").is_some());
+    }
+
+    #[test]
+    fn the_whitelist_follows_its_config_map() {
+        use crate::sidecarset::whitelist::{MEMBER, Whitelist};
+        let feed = feed();
+        let map = |text: &str| v1::ConfigMap { data: Some([(MEMBER.to_owned(), text.to_owned())].into()), ..v1::ConfigMap::default() };
+        let seen = || feed.state.read().snapshot().whitelist.clone();
+        let mut listed = Vec::new();
+        feed.take::<Configuration>(&mut listed, Event::InitApply(map(r#"{"rules":[]}"#)));
+        feed.take::<Configuration>(&mut listed, Event::InitDone);
+        assert!(matches!(seen(), Whitelist::Rules(_)));
+        feed.take::<Configuration>(&mut listed, Event::Apply(map("{")));
+        assert!(matches!(seen(), Whitelist::Broken(_)));
+        feed.take::<Configuration>(&mut listed, Event::Delete(map("{")));
+        assert!(matches!(seen(), Whitelist::Absent));
+        feed.take::<Configuration>(&mut listed, Event::Apply(map("{")));
+        // A new list without it: it was deleted while nobody watched.
+        feed.take::<Configuration>(&mut listed, Event::Init);
+        feed.take::<Configuration>(&mut listed, Event::InitDone);
+        assert!(matches!(seen(), Whitelist::Absent));
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! server is told to do when no answer comes. The webhook configurations are rendered from it, so that what is registered
 //! is what is served.
 
+pub mod convert;
+pub mod objects;
 pub mod pod;
 pub mod readiness_gate;
 
@@ -82,36 +84,74 @@ pub enum SideEffects {
 }
 
 /// All hooks.
-pub const TABLE: &[Registration] = &[Registration {
-    path: "/mutate-pod",
-    name: "mpod.outrigger.kruise.io",
-    mutates: true,
-    group: "",
-    versions: &["v1"],
-    resources: &["pods"],
-    operations: &["CREATE"],
-    scope: Scope::Ordinary,
-    // A pod without its sidecar can be found and repaired; a cluster without pods cannot.
-    unanswered: Unanswered::Admit,
-    timeout_seconds: 3,
-    side_effects: SideEffects::Never,
-    asked_again: true,
-    handler: pod::mutate,
-}];
+pub const TABLE: &[Registration] = &[
+    Registration {
+        path: "/mutate-pod",
+        name: "mpod.outrigger.kruise.io",
+        mutates: true,
+        group: "",
+        versions: &["v1"],
+        resources: &["pods"],
+        operations: &["CREATE"],
+        scope: Scope::Ordinary,
+        // A pod without its sidecar can be found and repaired; a cluster without pods cannot.
+        unanswered: Unanswered::Admit,
+        timeout_seconds: 3,
+        side_effects: SideEffects::Never,
+        asked_again: true,
+        handler: pod::mutate,
+    },
+    Registration {
+        path: "/mutate-apps-kruise-io-sidecarset",
+        name: "msidecarset.outrigger.kruise.io",
+        mutates: true,
+        // Whatever a later hook changes has to be in the hashes.
+        asked_again: true,
+        handler: objects::mutate,
+        ..SIDECAR_SETS
+    },
+    Registration {
+        path: "/validate-apps-kruise-io-sidecarset",
+        name: "vsidecarset.outrigger.kruise.io",
+        handler: objects::validate,
+        ..SIDECAR_SETS
+    },
+];
 
-/// Who would be asked about this request; `None` if the API server would ask nobody.
-pub fn of(request: &Request<'_>) -> Option<Handler> {
+/// What the hooks of the SidecarSet object have in common. Each is registered for both versions, so it is asked in the one that
+/// the client wrote.
+const SIDECAR_SETS: Registration = Registration {
+    path: "",
+    name: "",
+    mutates: false,
+    group: "apps.kruise.io",
+    versions: &["v1alpha1", "v1beta1"],
+    resources: &["sidecarsets"],
+    operations: &["CREATE", "UPDATE"],
+    scope: Scope::Everything,
+    // A set without defaults and hashes, or one that breaks every pod, does lasting harm.
+    unanswered: Unanswered::Refuse,
+    timeout_seconds: 5,
+    side_effects: SideEffects::Never,
+    asked_again: false,
+    handler: |_, _, _| Verdict::allow(),
+};
+
+/// The hooks that the API server asks about this request, in its order: first those that change the object, then those that
+/// judge what became of it.
+pub fn of(request: &Request<'_>) -> impl Iterator<Item = &'static Registration> {
     let resource = &request.resource;
     let name = if request.sub_resource.is_empty() {
         resource.resource.to_string()
     } else {
         format!("{}/{}", resource.resource, request.sub_resource)
     };
-    let is_for = |hook: &&Registration| {
+    let is_for = |hook: &&'static Registration| {
         hook.group == resource.group
             && hook.versions.contains(&resource.version.as_ref())
             && hook.resources.contains(&name.as_str())
             && hook.operations.contains(&request.operation.as_ref())
     };
-    TABLE.iter().find(is_for).map(|hook| hook.handler)
+    let (mutating, judging): (Vec<_>, Vec<_>) = TABLE.iter().filter(is_for).partition(|hook| hook.mutates);
+    mutating.into_iter().chain(judging)
 }

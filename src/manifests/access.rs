@@ -5,7 +5,7 @@ use k8s_openapi::api::{
     rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject},
 };
 
-use crate::cluster::lease::election::NAME as LEASE;
+use crate::{cluster::lease::election::NAME as LEASE, sidecarset::whitelist::CONFIGURATION};
 
 use super::{ManifestError, NAME, Rendering, cluster_wide, own, yaml};
 
@@ -28,6 +28,7 @@ pub(super) fn documents(rendering: &Rendering) -> Result<Vec<String>, ManifestEr
     let mut rules =
         vec![mirrored("apps", "controllerrevisions"), allowed("apps", &["controllerrevisions"], &["create", "patch", "delete"])];
     rules.extend(lease());
+    rules.extend([configuration(), dry_runs()]);
     let at_home = Role { metadata: own(rendering, NAME), rules: Some(rules) };
     let everywhere_bound =
         ClusterRoleBinding { metadata: cluster_wide(NAME), role_ref: role("ClusterRole"), subjects: Some(vec![us(rendering)]) };
@@ -49,6 +50,16 @@ fn allowed(group: &str, resources: &[&str], verbs: &[&str]) -> PolicyRule {
 fn lease() -> [PolicyRule; 2] {
     let rule = |verbs| allowed("coordination.k8s.io", &["leases"], verbs);
     [rule(&["create"]), PolicyRule { resource_names: Some(vec![LEASE.to_owned()]), ..rule(&["get", "update"]) }]
+}
+
+/// The reference's `ConfigMap`, and no other.
+fn configuration() -> PolicyRule {
+    PolicyRule { resource_names: Some(vec![CONFIGURATION.to_owned()]), ..mirrored("", "configmaps") }
+}
+
+/// Pods that stand for a set's sidecars while the API server judges them. None is stored; RBAC knows no right to that alone.
+fn dry_runs() -> PolicyRule {
+    allowed("", &["pods"], &["create"])
 }
 
 fn role(kind: &str) -> RoleRef {

@@ -11,7 +11,7 @@ use super::documents::{Document, DocumentError};
 use crate::{
     admission::{
         review::{Request, Resource},
-        verdict::{Outcome, Verdict},
+        verdict::Outcome,
     },
     base::reasons::Reason,
     handlers::pod,
@@ -142,7 +142,7 @@ fn admit(pod: &Value, namespace: &str, state: &State, now: Timestamp) -> Result<
         dry_run: true,
     };
     let mut reasons = Vec::new();
-    let Verdict::Decided(decision) = pod::explain(&request, &state.snapshot(), now, &mut reasons);
+    let decision = pod::explain(&request, &state.snapshot(), now, &mut reasons).unasked();
     match decision.outcome {
         Outcome::Deny(denial) => Err(format!("refused: {}", denial.message)),
         Outcome::Allow(edits) => {

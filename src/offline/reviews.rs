@@ -1,21 +1,68 @@
-//! `outrigger review`: recorded AdmissionReviews answered in order over one state.
+//! `outrigger review`: recorded reviews answered in order over one state.
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 use super::documents::{Document, DocumentError};
 use crate::{
-    admission::{review, verdict::Verdict},
-    handlers,
+    admission::{
+        edits::Edits,
+        review::{self, Request},
+        verdict::{Decision, Outcome},
+    },
+    handlers::{self, Registration, convert},
     state::State,
 };
 
-/// The response to one recorded review, as an AdmissionReview in JSON.
+/// The response to one recorded review, an `AdmissionReview` or a `ConversionReview`, as JSON.
+///
+/// An admission review goes through every hook that the API server would ask, in its order, and gets one answer: the patch of
+/// those that change, unless one of those that judge says no. A document with a `path` beside its `request` is a review as one
+/// hook gets it, and is answered by that hook alone.
 pub fn answer(document: &Document, state: &State, now: Timestamp) -> Result<Value, DocumentError> {
+    let wrong = |field: &str, problem: String| document.error(field, problem);
     let body = document.value.to_string();
-    let request = review::read(body.as_bytes()).map_err(|error| document.error("request", error.to_string()))?;
-    // What no hook is registered for, the API server lets pass.
-    let verdict = handlers::of(&request).map_or_else(Verdict::allow, |handler| handler(&request, &state.snapshot(), now));
-    let Verdict::Decided(decision) = verdict;
-    serde_json::from_slice(&review::write(&request.uid, &decision)).map_err(|error| document.error("response", error.to_string()))
+    let response = if document.value.get("kind").and_then(Value::as_str) == Some("ConversionReview") {
+        convert::answer(body.as_bytes()).map_err(|error| wrong("request", error.to_string()))?.response
+    } else {
+        let request = review::read(body.as_bytes()).map_err(|error| wrong("request", error.to_string()))?;
+        let only = document.value.get("path").and_then(Value::as_str);
+        let hooks = handlers::of(&request).filter(|hook| only.is_none_or(|path| path == hook.path));
+        let decision = decide(&request, hooks, state, now).map_err(|problem| wrong("request.object", problem))?;
+        review::write(&request.uid, &decision)
+    };
+    serde_json::from_slice(&response).map_err(|error| wrong("response", error.to_string()))
+}
+
+/// What no hook is registered for, the API server lets pass.
+fn decide<'h>(
+    request: &Request<'_>,
+    hooks: impl Iterator<Item = &'h Registration>,
+    state: &State,
+    now: Timestamp,
+) -> Result<Decision, String> {
+    let mut answer = Decision::default();
+    let mut object = request.object.map(ToOwned::to_owned);
+    for hook in hooks {
+        let seen = Request { object: object.as_deref(), ..request.clone() };
+        let decision = (hook.handler)(&seen, &state.snapshot(), now).unasked();
+        answer.warnings.extend(decision.warnings);
+        match decision.outcome {
+            Outcome::Deny(denial) => return Ok(Decision { outcome: Outcome::Deny(denial), ..answer }),
+            Outcome::Allow(edits) if edits.is_empty() => {}
+            Outcome::Allow(edits) => {
+                object = object.map(|object| patched(&object, &edits)).transpose()?;
+                answer.outcome = Outcome::Allow(edits);
+                answer.note = decision.note;
+            }
+        }
+    }
+    Ok(answer)
+}
+
+fn patched(object: &RawValue, edits: &Edits) -> Result<Box<RawValue>, String> {
+    let mut after: Value = serde_json::from_str(object.get()).map_err(|error| error.to_string())?;
+    let patch: json_patch::Patch = serde_json::from_str(&edits.to_json_patch()).map_err(|error| error.to_string())?;
+    json_patch::patch(&mut after, &patch).map_err(|error| error.to_string())?;
+    RawValue::from_string(after.to_string()).map_err(|error| error.to_string())
 }

@@ -12,6 +12,7 @@ use axum::{
     http::{HeaderValue, Response, StatusCode, header},
     routing::post,
 };
+use futures::future::BoxFuture;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use jiff::Timestamp;
 use parking_lot::RwLock;
@@ -19,60 +20,83 @@ use parking_lot::RwLock;
 use super::Limits;
 use crate::{
     admission::{
+        ask::{Answer, Question},
         review::{self, Request},
         verdict::{Decision, Outcome, Verdict},
     },
-    handlers::Handler,
+    handlers::{Handler, convert},
     state::State,
     telemetry::metrics::{HookMetrics, Metrics},
 };
 
-/// One path and what is behind it.
+/// Who answers what handlers ask. It has to give up in time for the hook to answer.
+pub type Asked = Arc<dyn Fn(Question) -> BoxFuture<'static, Answer> + Send + Sync>;
+
+/// One path, and what its clients may take.
 #[derive(Clone)]
-pub struct Hook {
+struct Door {
     path: &'static str,
-    handler: Handler,
-    state: Arc<RwLock<State>>,
     metrics: HookMetrics,
     limits: Limits,
 }
 
-/// A router with a route for each `(path, handler)`.
+/// A door and what is behind it.
+#[derive(Clone)]
+struct Hook {
+    door: Door,
+    handler: Handler,
+    state: Arc<RwLock<State>>,
+    asked: Option<Asked>,
+}
+
+/// A router with a route for each `(path, handler)`. With `asked`, the questions of handlers are put to it; without, handlers
+/// decide as they do where there is no one to ask.
 pub fn router(
     hooks: impl IntoIterator<Item = (&'static str, Handler)>,
     state: &Arc<RwLock<State>>,
     metrics: &Metrics,
     limits: &Limits,
+    asked: Option<&Asked>,
 ) -> Router {
     let mut router = Router::new();
     for (path, handler) in hooks {
-        let hook = Hook { path, handler, state: Arc::clone(state), metrics: metrics.hook(path), limits: limits.clone() };
+        let door = Door::new(path, metrics, limits);
+        let hook = Hook { door, handler, state: Arc::clone(state), asked: asked.cloned() };
         router = router.route(path, post(move |body: Body| hook.clone().answer(body)));
     }
     router
 }
 
+/// A router with the route of conversions.
+pub fn conversions(metrics: &Metrics, limits: &Limits) -> Router {
+    let limits = Limits { body: limits.conversion_body, ..limits.clone() };
+    let door = Door::new(convert::PATH, metrics, &limits);
+    Router::new().route(convert::PATH, post(move |body: Body| door.clone().convert(body)))
+}
+
 impl Hook {
     async fn answer(self, body: Body) -> Response<Body> {
         let started = Instant::now();
-        let body = match self.read(body).await {
+        let body = match self.door.read(body).await {
             Ok(body) => body,
-            Err((status, sentence)) => return self.refuse(status, sentence),
+            Err((status, sentence)) => return self.door.refuse(status, sentence),
         };
         let request = match review::read(&body) {
             Ok(request) => request,
-            Err(error) => return self.refuse(StatusCode::BAD_REQUEST, error.to_string()),
+            Err(error) => return self.door.refuse(StatusCode::BAD_REQUEST, error.to_string()),
         };
-        // A panic is answered with 500: the API server then does as the hook's failure policy says.
-        let Ok(verdict) = catch_unwind(AssertUnwindSafe(|| self.decide(&request))) else {
-            self.metrics.panics.inc();
-            tracing::error!(hook = self.path, uid = %request.uid, namespace = %request.namespace, name = %request.name, "the handler panicked");
-            return text(StatusCode::INTERNAL_SERVER_ERROR, "the handler of this review panicked; see the log".to_owned());
+        let decided = match self.guard(&request, || self.decide(&request)) {
+            Some(Verdict::Decided(decision)) => Some(decision),
+            Some(Verdict::Ask(ask)) => {
+                let answer = self.ask(ask.question.clone()).await;
+                self.guard(&request, || ask.settle(answer))
+            }
+            None => None,
         };
-        let Verdict::Decided(decision) = verdict;
+        let Some(decision) = decided else { return panicked() };
         self.note(&request, &decision);
         let response = json(review::write(&request.uid, &decision));
-        self.metrics.seconds.observe(started.elapsed().as_secs_f64());
+        self.door.metrics.seconds.observe(started.elapsed().as_secs_f64());
         response
     }
 
@@ -80,6 +104,79 @@ impl Hook {
         #[expect(clippy::disallowed_methods, reason = "the clock of admission is read here and nowhere else")]
         let now = Timestamp::now();
         (self.handler)(request, &self.state.read().snapshot(), now)
+    }
+
+    async fn ask(&self, question: Question) -> Answer {
+        match &self.asked {
+            None => Answer::nobody(),
+            Some(asked) => {
+                let answer = asked(question).await;
+                if let Answer::Unknown(why) = &answer {
+                    tracing::warn!(hook = self.door.path, "a question was not answered: {why}");
+                }
+                answer
+            }
+        }
+    }
+
+    fn guard<T>(&self, request: &Request<'_>, decide: impl FnOnce() -> T) -> Option<T> {
+        self.door.guard(decide, || format!("uid {}, namespace {}, name {}", request.uid, request.namespace, request.name))
+    }
+
+    fn note(&self, request: &Request<'_>, decision: &Decision) {
+        let (namespace, name, user) = (&request.namespace, &request.name, &request.user_info.username);
+        let (hook, metrics) = (self.door.path, &self.door.metrics);
+        match &decision.outcome {
+            Outcome::Deny(denial) => {
+                metrics.denied.inc();
+                tracing::info!(hook, %namespace, %name, %user, dry_run = request.dry_run, "denied: {}", denial.message);
+            }
+            Outcome::Allow(edits) if edits.is_empty() => {
+                metrics.allowed.inc();
+            }
+            Outcome::Allow(_) => {
+                metrics.patched.inc();
+                tracing::debug!(hook, %namespace, %name, %user, dry_run = request.dry_run, "patched: {}", decision.note);
+            }
+        }
+    }
+}
+
+impl Door {
+    fn new(path: &'static str, metrics: &Metrics, limits: &Limits) -> Self {
+        Self { path, metrics: metrics.hook(path), limits: limits.clone() }
+    }
+
+    async fn convert(self, body: Body) -> Response<Body> {
+        let started = Instant::now();
+        let body = match self.read(body).await {
+            Ok(body) => body,
+            Err((status, sentence)) => return self.refuse(status, sentence),
+        };
+        let converted = match self.guard(|| convert::answer(&body), || "a conversion".to_owned()) {
+            Some(Ok(converted)) => converted,
+            Some(Err(error)) => return self.refuse(StatusCode::BAD_REQUEST, error.to_string()),
+            None => return panicked(),
+        };
+        match &converted.outcome {
+            Ok(_) => drop(self.metrics.allowed.inc()),
+            Err(problem) => {
+                self.metrics.denied.inc();
+                tracing::warn!(hook = self.path, "not converted: {problem}");
+            }
+        }
+        self.metrics.seconds.observe(started.elapsed().as_secs_f64());
+        json(converted.response)
+    }
+
+    /// A panic is answered with 500: the API server then does as the hook's failure policy says.
+    fn guard<T>(&self, decide: impl FnOnce() -> T, whose: impl FnOnce() -> String) -> Option<T> {
+        let decided = catch_unwind(AssertUnwindSafe(decide)).ok();
+        if decided.is_none() {
+            self.metrics.panics.inc();
+            tracing::error!(hook = self.path, review = whose(), "the handler panicked");
+        }
+        decided
     }
 
     /// The body, or the status and sentence to refuse it with.
@@ -100,23 +197,10 @@ impl Hook {
         tracing::info!(hook = self.path, status = status.as_u16(), "{sentence}");
         text(status, sentence)
     }
+}
 
-    fn note(&self, request: &Request<'_>, decision: &Decision) {
-        let (namespace, name, user) = (&request.namespace, &request.name, &request.user_info.username);
-        match &decision.outcome {
-            Outcome::Deny(denial) => {
-                self.metrics.denied.inc();
-                tracing::info!(hook = self.path, %namespace, %name, %user, dry_run = request.dry_run, "denied: {}", denial.message);
-            }
-            Outcome::Allow(edits) if edits.is_empty() => {
-                self.metrics.allowed.inc();
-            }
-            Outcome::Allow(_) => {
-                self.metrics.patched.inc();
-                tracing::debug!(hook = self.path, %namespace, %name, %user, dry_run = request.dry_run, "patched: {}", decision.note);
-            }
-        }
-    }
+fn panicked() -> Response<Body> {
+    text(StatusCode::INTERNAL_SERVER_ERROR, "the handler of this review panicked; see the log".to_owned())
 }
 
 fn json(body: Vec<u8>) -> Response<Body> {

@@ -16,6 +16,8 @@ use std::time::Duration;
 pub struct Limits {
     /// Largest body, in bytes; the API server's own limit for objects is 3 MiB, and a review may hold two.
     pub body: usize,
+    /// Largest body of a conversion, which holds all objects of a list.
+    pub conversion_body: usize,
     /// From the first byte of a handshake to its end.
     pub handshake: Duration,
     /// Until the first byte, and for the headers of a request; over HTTP/1.1 that begins when the answer before is sent.
@@ -34,6 +36,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body: 8 << 20,
+            conversion_body: 32 << 20,
             handshake: Duration::from_secs(5),
             headers: Duration::from_secs(10),
             body_time: Duration::from_secs(15),

@@ -32,6 +32,13 @@ impl From<WrongType> for Unreadable {
     }
 }
 
+impl Unreadable {
+    /// Whether a quantity is not written as one, for which Kubernetes has a sentence that clients know.
+    pub fn is_quantity(&self) -> bool {
+        self.problem.strip_prefix("must be ") == Some(shape::QUANTITY)
+    }
+}
+
 /// The object as the defaults make it, in the version in which it came. Both versions have the same defaults and hashes.
 pub fn defaulted(object: &Value) -> Result<Value, Unreadable> {
     let version = known_version(object)?;

@@ -5,6 +5,8 @@
 //! descriptions: a field of a newer Kubernetes is never lost, and the definition stays small enough for the
 //! annotation in which `kubectl apply` remembers it.
 
+mod rules;
+
 use k8s_openapi::{
     api::core::v1::{Container, Volume},
     apiextensions_apiserver::pkg::apis::apiextensions::v1::{
@@ -83,6 +85,7 @@ fn structural(mut validation: Value) -> Value {
     root.remove("title");
     root.insert("description".to_owned(), json!("Which pods get which sidecars, and how changed sidecars are rolled out."));
     each_node(root, &mut relax_members);
+    rules::add(root);
     for list in ["containers", "initContainers", "volumes"] {
         if let Some(Value::Object(item)) = validation.pointer_mut(&format!("/openAPIV3Schema/properties/spec/properties/{list}/items")) {
             each_node(item, &mut keep_unknown);

@@ -10,7 +10,7 @@ mod tidy;
 mod volume;
 mod write;
 
-pub use check::{WrongType, check};
+pub use check::{QUANTITY, WrongType, check};
 pub use container::{CONTAINER, PLACEMENT};
 pub use tidy::tidy;
 pub use volume::VOLUME;

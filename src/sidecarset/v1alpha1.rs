@@ -27,6 +27,19 @@ pub struct ConversionError {
     pub problem: String,
 }
 
+/// Turns an object of either version into the other, which must be the desired one. Left as it is in case of an error.
+pub fn convert(object: &mut Value, desired: &str) -> Result<(), ConversionError> {
+    match desired {
+        V1BETA1 => to_v1beta1(object),
+        V1ALPHA1 => from_v1beta1(object),
+        _ => Err(ConversionError {
+            name: name(object).to_owned(),
+            field: "desiredAPIVersion".to_owned(),
+            problem: format!("must be {V1BETA1} or {V1ALPHA1}, is {desired:?}"),
+        }),
+    }
+}
+
 /// Turns a `v1alpha1` object into a `v1beta1` one. Left as it is in case of an error.
 pub fn to_v1beta1(object: &mut Value) -> Result<(), ConversionError> {
     let form = Form::of(object, V1ALPHA1)?;
@@ -76,12 +89,18 @@ struct Form {
 
 impl Form {
     fn of(object: &Value, version: &str) -> Result<Self, ConversionError> {
-        let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let wrong = |field: &str, problem: String| ConversionError { name: name.clone(), field: field.to_owned(), problem };
+        let wrong = |field: &str, problem: String| ConversionError { name: name(object).to_owned(), field: field.to_owned(), problem };
         for (pointer, field) in [("", "the object"), ("/metadata", "metadata"), ("/metadata/labels", "metadata.labels"), ("/spec", "spec")]
         {
             if !object.pointer(pointer).is_none_or(|value| value.is_object() || value.is_null() && !pointer.is_empty()) {
                 return Err(wrong(field, "must be an object".to_owned()));
+            }
+        }
+        for (pointer, field) in
+            [("/spec/containers", "spec.containers"), ("/spec/initContainers", "spec.initContainers"), ("/spec/volumes", "spec.volumes")]
+        {
+            if !object.pointer(pointer).is_none_or(|value| value.is_array() || value.is_null()) {
+                return Err(wrong(field, "must be a list".to_owned()));
             }
         }
         for (field, wanted) in [("apiVersion", version), ("kind", "SidecarSet")] {
@@ -102,6 +121,11 @@ impl Form {
             labelled_version: text(label, &format!("metadata.labels[{CUSTOM_VERSION}]"))?,
         })
     }
+}
+
+/// The object's name, empty if it has none.
+fn name(object: &Value) -> &str {
+    object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()
 }
 
 fn member<'a>(object: &'a mut Value, name: &str) -> Option<&'a mut Map<String, Value>> {

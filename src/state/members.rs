@@ -1,7 +1,7 @@
 //! Pods that sets were injected into, found by set.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -14,7 +14,8 @@ type Key = Arc<str>;
 #[derive(Debug, Default)]
 pub struct Members {
     by_name: HashMap<Key, Arc<Member>>,
-    by_set: HashMap<Arc<str>, HashMap<Key, Arc<Member>>>,
+    /// In order of their names, in which plans want them.
+    by_set: HashMap<Arc<str>, BTreeMap<Key, Arc<Member>>>,
 }
 
 impl Members {
@@ -59,9 +60,9 @@ impl Members {
         }
     }
 
-    /// The pods of a set, in no order.
+    /// The pods of a set, by namespace and name.
     pub fn of_set(&self, set: &str) -> impl Iterator<Item = &Arc<Member>> {
-        self.by_set.get(set).into_iter().flat_map(HashMap::values)
+        self.by_set.get(set).into_iter().flat_map(BTreeMap::values)
     }
 
     /// How many there are.

@@ -18,6 +18,8 @@ mod nodes;
 mod outrigger;
 mod recovery;
 mod rollout;
+#[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
+mod sets;
 mod simulated;
 mod supervisor;
 mod support;
@@ -88,6 +90,12 @@ fn trials(house: &Arc<House>) -> Vec<Trial> {
         beside_others lease::who_takes_the_lease_deposes_the_leader,
         beside_others lease::a_lease_is_only_replaced_by_who_has_seen_its_last_version,
         beside_others lease::a_server_leads_and_releases_its_lease_when_it_is_told_to_end,
+        beside_others sets::a_bad_set_is_refused_while_our_webhooks_are_down,
+        beside_others sets::what_the_reference_admits_the_api_server_admits,
+        beside_others sets::a_set_is_filled_in_hashed_and_judged,
+        beside_others sets::the_api_server_judges_containers_by_its_own_rules,
+        beside_others sets::the_whitelist_of_annotations_is_followed,
+        alone sets::a_set_reads_in_both_versions,
         alone injection::watches_recover_when_the_api_server_was_killed,
         alone recovery::a_watch_recovers_when_the_api_server_was_killed,
         alone recovery::a_watch_recovers_when_the_api_server_was_stopped,

@@ -68,7 +68,7 @@ fn the_kustomization_names_every_file_that_is_not_its_component() {
 
 #[test]
 fn the_pod_hook_is_registered_as_the_design_says() {
-    let hooks = the_one(&files(&Rendering::default()).unwrap(), Path::new("webhooks.yaml"));
+    let hooks = registered("MutatingWebhookConfiguration", &Rendering::default());
     let opted_out = json!({"key": "outrigger.kruise.io/inject", "operator": "NotIn", "values": ["disabled"]});
     let system = json!({"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system", "outrigger-system"]});
     let pods = json!({
@@ -86,15 +86,30 @@ fn the_pod_hook_is_registered_as_the_design_says() {
         "sideEffects": "None",
         "timeoutSeconds": 3,
     });
-    assert_eq!(hooks["kind"], "MutatingWebhookConfiguration");
-    assert_eq!(hooks["webhooks"], json!([pods]));
+    assert_eq!(hooks[0], pods);
+}
+
+#[test]
+fn the_hooks_of_sets_are_asked_in_both_versions_and_must_answer() {
+    for (kind, name, path, again) in [
+        ("MutatingWebhookConfiguration", "msidecarset.outrigger.kruise.io", "/mutate-apps-kruise-io-sidecarset", json!("IfNeeded")),
+        ("ValidatingWebhookConfiguration", "vsidecarset.outrigger.kruise.io", "/validate-apps-kruise-io-sidecarset", Value::Null),
+    ] {
+        let hooks = registered(kind, &Rendering::default());
+        let hook = hooks.iter().find(|hook| hook["name"] == name).unwrap();
+        let rule = json!({"apiGroups": ["apps.kruise.io"], "apiVersions": ["v1alpha1", "v1beta1"], "operations": ["CREATE", "UPDATE"], "resources": ["sidecarsets"], "scope": "*"});
+        assert_eq!(hook["rules"], json!([rule]));
+        assert_eq!(hook["clientConfig"]["service"]["path"], path);
+        assert_eq!((&hook["failurePolicy"], &hook["timeoutSeconds"], &hook["sideEffects"]), (&json!("Fail"), &json!(5), &json!("None")));
+        assert_eq!((hook.get("namespaceSelector"), hook.get("objectSelector")), (None, None));
+        assert_eq!(hook["reinvocationPolicy"], again);
+    }
 }
 
 #[test]
 fn strict_manifests_refuse_what_nobody_answers() {
     let rendering = Rendering { strict: true, ..Rendering::default() };
-    let hooks = the_one(&files(&rendering).unwrap(), Path::new("webhooks.yaml"));
-    assert_eq!(hooks["webhooks"][0]["failurePolicy"], "Fail");
+    assert!(registered("MutatingWebhookConfiguration", &rendering).iter().all(|hook| hook["failurePolicy"] == "Fail"));
 }
 
 #[test]
@@ -112,7 +127,7 @@ fn another_namespace_is_named_everywhere() {
 }
 
 #[test]
-fn the_server_may_read_what_it_mirrors_and_hold_its_lease_and_nothing_else() {
+fn the_server_may_do_what_it_does_and_nothing_else() {
     let rendered = files(&Rendering::default()).unwrap();
     let rbac = documents(&rendered.iter().find(|file| file.path == Path::new("rbac.yaml")).unwrap().text);
     let rules = |kind: &str| rbac.iter().find(|document| document["kind"] == kind).unwrap()["rules"].clone();
@@ -122,6 +137,11 @@ fn the_server_may_read_what_it_mirrors_and_hold_its_lease_and_nothing_else() {
         json!([
             {"apiGroups": ["apps.kruise.io"], "resources": ["sidecarsets"], "verbs": read},
             {"apiGroups": [""], "resources": ["namespaces"], "verbs": read},
+            {"apiGroups": [""], "resources": ["pods"], "verbs": read},
+            {"apiGroups": ["apps.kruise.io"], "resources": ["sidecarsets/status"], "verbs": ["patch"]},
+            {"apiGroups": ["apps.kruise.io"], "resources": ["sidecarsets/finalizers"], "verbs": ["update"]},
+            {"apiGroups": [""], "resources": ["pods", "pods/status"], "verbs": ["patch"]},
+            {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
         ])
     );
     let lease =
@@ -130,10 +150,22 @@ fn the_server_may_read_what_it_mirrors_and_hold_its_lease_and_nothing_else() {
         rules("Role"),
         json!([
             {"apiGroups": ["apps"], "resources": ["controllerrevisions"], "verbs": read},
+            {"apiGroups": ["apps"], "resources": ["controllerrevisions"], "verbs": ["create", "patch", "delete"]},
             {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
             lease,
+            {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["kruise-configuration"], "verbs": read},
+            // For dry runs alone.
+            {"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]},
         ])
     );
+}
+
+/// The webhooks of the configuration of this kind.
+fn registered(kind: &str, rendering: &Rendering) -> Vec<Value> {
+    let rendered = files(rendering).unwrap();
+    let file = rendered.iter().find(|file| file.path == Path::new("webhooks.yaml")).unwrap();
+    let configuration = documents(&file.text).into_iter().find(|document| document["kind"] == kind).unwrap();
+    configuration["webhooks"].as_array().unwrap().clone()
 }
 
 /// The directory under version control.

@@ -1,5 +1,7 @@
 //! What holds for every pod and every set: injecting twice is injecting once, and nothing that nobody here knows is lost.
 
+mod sets;
+
 use jiff::Timestamp;
 use outrigger::{
     offline::{documents::Document, reviews},

@@ -34,7 +34,8 @@ impl HttpsServer {
         let (provider, metrics, limits) = (Arc::new(default_provider()), Metrics::new(), Limits::default());
         let pem = throwaway::pair(folder.path(), &["localhost".to_owned()], jiff::Timestamp::constant(1_800_000_000, 0)).unwrap();
         let state = Arc::new(RwLock::new(State::default()));
-        let router = http::router(handlers::TABLE.iter().map(|hook| (hook.path, hook.handler)), &state, &metrics, &limits);
+        let router = http::router(handlers::TABLE.iter().map(|hook| (hook.path, hook.handler)), &state, &metrics, &limits, None);
+        let router = router.merge(http::conversions(&metrics, &limits));
         let acceptor = Serving::new(&pem, &provider, &metrics).unwrap().acceptor(&provider).unwrap();
         let stop = CancellationToken::new();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();

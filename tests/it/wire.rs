@@ -2,5 +2,6 @@
 
 mod crowds;
 mod limits;
+mod questions;
 mod reviews;
 mod stop;

@@ -3,6 +3,9 @@ use serde_json::{Map, Value};
 use super::{Field, Kind, quantity_text};
 use crate::base::quantity::Quantity;
 
+/// What a quantity should be.
+pub const QUANTITY: &str = "a quantity, such as 100m or 1Gi";
+
 /// A member that holds something else than it must.
 #[derive(Debug, thiserror::Error, PartialEq)]
 #[error("{path}: must be {wanted}")]
@@ -61,7 +64,7 @@ fn wanted(kind: &Kind, value: &Value) -> Option<&'static str> {
         Kind::Int32 => (is_int32(), "a whole number of 32 bits"),
         Kind::Int64 => (value.is_i64(), "a whole number of 64 bits"),
         Kind::IntOrText => (value.is_string() || is_int32(), "a whole number of 32 bits, or a string"),
-        Kind::Quantity => (quantity_text(value).is_some_and(|text| Quantity::parse(&text).is_ok()), "a quantity, such as 100m or 1Gi"),
+        Kind::Quantity => (quantity_text(value).is_some_and(|text| Quantity::parse(&text).is_ok()), QUANTITY),
         Kind::Record(_) | Kind::Map(_) => (false, "an object"),
         Kind::List(_) => (false, "a list"),
         Kind::Opaque => (true, ""),

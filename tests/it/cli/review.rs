@@ -36,6 +36,49 @@ fn reviews_are_answered_in_their_order() {
     assert_eq!(answers[2]["response"]["status"]["code"], 403);
 }
 
+/// A review of a new set with these members of its spec.
+fn of_a_set(uid: &str, spec: &Value) -> Value {
+    let object = json!({"apiVersion": "apps.kruise.io/v1beta1", "kind": "SidecarSet", "metadata": {"name": "log"}, "spec": spec});
+    json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {"uid": uid, "operation": "CREATE", "object": object,
+        "resource": {"group": "apps.kruise.io", "version": "v1beta1", "resource": "sidecarsets"}}})
+}
+
+#[test]
+fn a_set_goes_through_both_its_hooks_and_gets_one_answer() {
+    let from = folder([]);
+    let good = of_a_set("good", &json!({"selector": {"matchLabels": {"a": "b"}}, "containers": [{"name": "log", "image": "log:1"}]}));
+    let bad = of_a_set("bad", &json!({"selector": {"matchLabels": {"a": "b"}}}));
+    // One hook alone: it fills in what the other would refuse.
+    let mut half = bad.clone();
+    half["path"] = json!("/mutate-apps-kruise-io-sidecarset");
+    let found = run(outrigger().args(["review", "-", "--from"]).arg(from.path()), &format!("{good}\n{bad}\n{half}"));
+    assert!(found.ok, "{}", found.err);
+    let answers: Vec<Value> = found.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["response"].clone()).collect();
+    assert_eq!((&answers[0]["allowed"], answers[0]["patch"].is_string()), (&json!(true), true));
+    let warning = "the finer rules of containers and volumes were not checked: there is no API server to ask";
+    assert_eq!(answers[0]["warnings"], json!([warning]));
+    assert_eq!((&answers[1]["allowed"], &answers[1]["status"]["code"]), (&json!(false), &json!(422)));
+    assert_eq!((&answers[2]["allowed"], answers[2]["patch"].is_string()), (&json!(true), true));
+}
+
+#[test]
+fn a_conversion_review_is_answered_too() {
+    let from = folder([]);
+    let object =
+        json!({"apiVersion": "apps.kruise.io/v1alpha1", "kind": "SidecarSet", "metadata": {"name": "log"}, "spec": {"namespace": "shop"}});
+    let review = |objects: Value| {
+        json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "ConversionReview",
+            "request": {"uid": "u", "desiredAPIVersion": "apps.kruise.io/v1beta1", "objects": objects}})
+        .to_string()
+    };
+    let found = run(outrigger().args(["review", "-", "--from"]).arg(from.path()), &review(json!([object])));
+    let answer: Value = serde_json::from_str(&found.out).unwrap();
+    let selector = json!({"matchLabels": {"kubernetes.io/metadata.name": "shop"}});
+    assert_eq!(answer["response"]["convertedObjects"][0]["spec"]["namespaceSelector"], selector);
+    let found = run(outrigger().args(["review", "-", "--from"]).arg(from.path()), &review(json!(7)));
+    assert!(!found.ok && found.err.contains("document 1 (ConversionReview): request: ConversionReview: request.objects"), "{}", found.err);
+}
+
 #[test]
 fn a_review_that_cannot_be_read_is_named() {
     let from = folder([]);

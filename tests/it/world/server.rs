@@ -4,11 +4,17 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use outrigger::{
     admission::{
+        ask::{Answer, Ask, Question},
         review::Request,
-        verdict::{Denial, Verdict},
+        verdict::{Decision, Denial, Outcome, Verdict},
     },
     handlers::Handler,
-    server::{Limits, certs::Serving, http, tls},
+    server::{
+        Limits,
+        certs::Serving,
+        http::{self, Asked},
+        tls,
+    },
     state::{Snapshot, State},
     telemetry::metrics::Metrics,
 };
@@ -31,8 +37,27 @@ pub(crate) const PANIC: &str = "/panic";
 /// Refuses with a megabyte of text.
 pub(crate) const LONG: &str = "/long";
 
-const HOOKS: [(&str, Handler); 3] =
-    [(ADMIT, |_, _, _| Verdict::allow()), (PANIC, panics), (LONG, |_, _, _| Verdict::deny(Denial::forbidden("x".repeat(1 << 20))))];
+/// Asks about a pod, and refuses with what it hears.
+pub(crate) const ASK: &str = "/ask";
+/// Asks, and panics over the answer.
+pub(crate) const ASK_AND_PANIC: &str = "/ask-and-panic";
+
+const HOOKS: [(&str, Handler); 5] = [
+    (ADMIT, |_, _, _| Verdict::allow()),
+    (PANIC, panics),
+    (LONG, |_, _, _| Verdict::deny(Denial::forbidden("x".repeat(1 << 20)))),
+    (ASK, asks),
+    (ASK_AND_PANIC, asks_and_panics),
+];
+
+fn asks(request: &Request<'_>, _: &Snapshot<'_>, _: jiff::Timestamp) -> Verdict {
+    let tell = |answer: Answer| Decision { outcome: Outcome::Deny(Denial::invalid(format!("{answer:?}"))), ..Decision::default() };
+    Verdict::Ask(Ask::new(Question::DryRunPod(serde_json::json!({"uid": request.uid})), tell))
+}
+
+fn asks_and_panics(_: &Request<'_>, _: &Snapshot<'_>, _: jiff::Timestamp) -> Verdict {
+    Verdict::Ask(Ask::new(Question::DryRunPod(serde_json::Value::Null), |answer| panic!("{answer:?}, as it should")))
+}
 
 fn panics(request: &Request<'_>, _: &Snapshot<'_>, _: jiff::Timestamp) -> Verdict {
     panic!("the handler panics over {}, as it should", request.uid)
@@ -64,9 +89,27 @@ pub(crate) async fn start(limits: Limits) -> Server {
 }
 
 pub(crate) async fn start_with(limits: Limits, trust: ClientConfig, serving: Arc<Serving>, metrics: Arc<Metrics>) -> Server {
+    start_asking(limits, trust, (serving, metrics), None).await
+}
+
+/// A server whose handlers' questions go to `asked`.
+pub(crate) async fn start_with_answers(asked: Asked) -> Server {
+    let authority = Authority::new();
+    let metrics = Arc::new(Metrics::new());
+    let serving = Serving::new(&authority.issue(), &provider(), &metrics).unwrap();
+    start_asking(patient(), authority.trust(), (serving, metrics), Some(asked)).await
+}
+
+async fn start_asking(
+    limits: Limits,
+    trust: ClientConfig,
+    (serving, metrics): (Arc<Serving>, Arc<Metrics>),
+    asked: Option<Asked>,
+) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-    let router = http::router(HOOKS, &Arc::new(RwLock::new(State::default())), &metrics, &limits);
+    let router = http::router(HOOKS, &Arc::new(RwLock::new(State::default())), &metrics, &limits, asked.as_ref());
+    let router = router.merge(http::conversions(&metrics, &limits));
     let acceptor = serving.acceptor(&provider()).unwrap();
     let ended = TaskTracker::new().spawn(tls::serve(listener, acceptor, router, limits, stop.clone()));
     Server { address, trust, serving, metrics, stop, ended }
