@@ -125,11 +125,20 @@ pub struct Error {
     pub kind: Kind,
     value: Option<Shown>,
     detail: String,
+    /// What else is wrong with the same thing.
+    further: Vec<Self>,
 }
 
 impl Error {
     fn new(path: &Path, kind: Kind, value: Option<Shown>, detail: impl Into<String>) -> Self {
-        Self { path: path.clone(), kind, value: value.filter(|_| kind.has_value()), detail: detail.into() }
+        Self { path: path.clone(), kind, value: value.filter(|_| kind.has_value()), detail: detail.into(), further: Vec::new() }
+    }
+
+    /// Errors that are said in one breath, as one; `None` if there are none.
+    pub fn together(errors: impl IntoIterator<Item = Self>) -> Option<Self> {
+        let mut errors = errors.into_iter();
+        let first = errors.next()?;
+        Some(Self { further: errors.collect(), ..first })
     }
 
     /// Something must be there.
@@ -205,7 +214,10 @@ impl fmt::Display for Error {
         if let Some(value) = &self.value {
             write!(f, ": {}", value.0)?;
         }
-        if self.detail.is_empty() { Ok(()) } else { write!(f, ": {}", self.detail) }
+        if !self.detail.is_empty() {
+            write!(f, ": {}", self.detail)?;
+        }
+        self.further.iter().try_for_each(|error| write!(f, "; {error}"))
     }
 }
 
