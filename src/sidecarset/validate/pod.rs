@@ -23,22 +23,20 @@ const PULL_POLICIES: &[&str] = &["Always", "IfNotPresent", "Never"];
 pub(super) fn check(set: &SidecarSet, errors: &mut Vec<Error>) {
     let spec = Path::new("spec");
     let volumes = volumes::check(&set.spec.volumes, &spec.child("volumes"), errors);
-    let (mut names, mut mounted) = (BTreeSet::new(), Vec::new());
+    let mut names = BTreeSet::new();
     for (list, sidecars) in [("containers", containers(set)), ("initContainers", init_containers(set))] {
         for (index, sidecar) in sidecars.iter().enumerate() {
             let path = spec.child(list).index(index);
-            check_container(&sidecar.container, &path, errors);
-            mounts::check(&sidecar.container, &volumes, &path, &mut mounted);
+            check_container(&sidecar.container, &volumes, &path, errors);
             let name = sidecar.name();
             if !name.is_empty() && !names.insert(name) {
                 errors.push(Error::duplicate(&path.child("name"), name));
             }
         }
     }
-    errors.extend(Error::together(mounted));
 }
 
-fn check_container(container: &Map<String, Value>, path: &Path, errors: &mut Vec<Error>) {
+fn check_container(container: &Map<String, Value>, volumes: &volumes::Known<'_>, path: &Path, errors: &mut Vec<Error>) {
     check_name(text(container, "name"), &path.child("name"), errors);
     match text(container, "image") {
         "" => errors.push(Error::required(&path.child("image"), "")),
@@ -48,6 +46,9 @@ fn check_container(container: &Map<String, Value>, path: &Path, errors: &mut Vec
         _ => {}
     }
     check_choice(text(container, "terminationMessagePolicy"), MESSAGE_POLICIES, &path.child("terminationMessagePolicy"), errors);
+    let mut mounted = Vec::new();
+    mounts::check(container, volumes, path, &mut mounted);
+    errors.extend(Error::together(mounted));
     check_choice(text(container, "imagePullPolicy"), PULL_POLICIES, &path.child("imagePullPolicy"), errors);
 }
 
