@@ -2,6 +2,7 @@
 //! (`pkg/control/sidecarcontrol/sidecarset_control.go`, `util.go`)
 
 use super::{
+    keys::VERSION_ALT_PREFIX,
     marks::{Marks, States},
     rollout::{Rollout, Sidecar},
 };
@@ -93,13 +94,19 @@ impl Member {
         }
     }
 
+    /// The twin that is yet to get the empty image, if a hot upgrade of this pod has come so far. A pod that was at rest when the set
+    /// got another empty image is still at rest: that is rolled out like any other change.
+    pub fn left_over(&self, rollout: &Rollout, sidecar: &Sidecar) -> Option<String> {
+        let [working, other] = self.marks.twins(&sidecar.name);
+        let is_begun = !["", "0"].contains(&self.marks.version(&format!("{VERSION_ALT_PREFIX}{working}")));
+        let concerns = !sidecar.empty_image.is_empty() && (self.is_updated(rollout) || is_begun);
+        let is_live = concerns && self.pod.container(&other).is_some_and(|container| *container.image != *sidecar.empty_image);
+        is_live.then_some(other)
+    }
+
     /// Whether the pod is ready, and no hot upgrade of the set is half done.
     pub fn is_ready(&self, rollout: &Rollout) -> bool {
-        let is_idle = |sidecar: &Sidecar| {
-            let [_, other] = self.marks.twins(&sidecar.name);
-            sidecar.empty_image.is_empty() || self.pod.container(&other).is_none_or(|container| *container.image == *sidecar.empty_image)
-        };
-        rollout.hot().all(is_idle) && self.pod.is_available()
+        self.pod.is_available() && rollout.hot().all(|sidecar| self.left_over(rollout, sidecar).is_none())
     }
 
     /// Whether the set's sidecars are as they should be, and the pod serves.

@@ -49,6 +49,8 @@ struct Found<'p> {
     is_available: bool,
     /// It was updated in place before, so that it is down because of us if it is down.
     is_touched: bool,
+    /// What ends its hot upgrade, if that has come so far.
+    reset: Option<Action>,
     /// Why it is not to be updated, if it is behind.
     kept: Option<Why>,
 }
@@ -59,14 +61,14 @@ pub fn plan(picture: &Picture, circumstances: &Circumstances<'_>) -> Plan {
     if rollout.set.metadata.deletion_timestamp.is_some() {
         return Plan::default();
     }
-    let found = find(picture, circumstances);
+    let mut found = find(picture, circumstances);
     let registration = registered(picture, &found, circumstances.own_namespace);
     let now = circumstances.now;
     let mut plan = Plan::default();
     let mut behind = Behind::default();
     let mut problem = None;
-    finish_hot_upgrades(rollout, &found, now, &mut plan);
     tell_what_is_upgradable(rollout, &found, now, &mut plan);
+    finish_hot_upgrades(&mut found, &mut plan);
     match chosen(rollout, &found, &mut behind) {
         Ok(chosen) => {
             plan.each.extend(chosen.into_iter().map(|member| Task::of(upgrade::upgrade(member, rollout, &registration.latest, now))));
@@ -93,29 +95,31 @@ fn find<'p>(picture: &'p Picture, circumstances: &Circumstances<'_>) -> Vec<Foun
     members.sort_unstable_by(|a, b| (&a.pod.namespace, &a.pod.name).cmp(&(&b.pod.namespace, &b.pod.name)));
     let found = |member: &'p Arc<Member>| {
         let is_updated = member.is_updated(rollout);
+        let reset = upgrade::reset(member, rollout, circumstances.now);
         Found {
             member,
             is_updated,
             is_available: member.is_available(rollout),
             is_touched: is_updated || member.marks.state(&rollout.name).is_some(),
-            kept: if is_updated { None } else { kept(member, rollout, circumstances) },
+            kept: if is_updated { None } else { kept(member, rollout, circumstances, reset.is_some()) },
+            reset,
         }
     };
     members.into_iter().map(found).collect()
 }
 
 /// Why an old pod is not to be updated, apart from how many may be.
-fn kept(member: &Member, rollout: &Rollout, circumstances: &Circumstances<'_>) -> Option<Why> {
+fn kept(member: &Member, rollout: &Rollout, circumstances: &Circumstances<'_>, is_ending: bool) -> Option<Why> {
     let strategy = &rollout.set.spec.update_strategy;
     if strategy.kind.as_deref() == Some("NotUpdate") {
         Some(Why::NotUpdate)
-    } else if !rollout.is_to_update(&member.pod.labels) {
+    } else if rollout.leaves_out(&member.pod.labels) {
         Some(Why::NotSelected)
     } else if !member.is_upgradable(rollout) {
         Some(Why::NotUpgradable)
     } else if strategy.paused {
         Some(Why::Paused)
-    } else if !member.is_settled(rollout) {
+    } else if is_ending || !member.is_settled(rollout) {
         Some(Why::InFlight)
     } else if (circumstances.is_refused)(member) {
         Some(Why::Refused)
@@ -195,19 +199,17 @@ fn in_turn<'p>(
 }
 
 /// A pod with two live twins is brought to rest, also while the rollout is paused: it takes no pod away.
-fn finish_hot_upgrades(rollout: &Rollout, found: &[Found<'_>], now: Timestamp, plan: &mut Plan) {
-    if rollout.hot().next().is_none() {
-        return;
-    }
+fn finish_hot_upgrades(found: &mut [Found<'_>], plan: &mut Plan) {
     for pod in found {
-        if let Some(action) = upgrade::reset(pod.member, rollout, now) {
+        if let Some(action) = pod.reset.take() {
             plan.each.push(tell::with_reset_events(action, pod.member));
         }
     }
 }
 
 fn tell_what_is_upgradable(rollout: &Rollout, found: &[Found<'_>], now: Timestamp, plan: &mut Plan) {
-    for pod in found {
+    // Of two changes of one version of a pod, one is refused: this one can wait.
+    for pod in found.iter().filter(|pod| pod.reset.is_none()) {
         let says = if pod.is_updated { Some(true) } else { (pod.kept == Some(Why::NotUpgradable)).then_some(false) };
         let action = says.and_then(|says| condition::record(pod.member, rollout, says, now));
         if let Some(action) = action {

@@ -94,13 +94,10 @@ impl Rollout {
         is_in && self.selector.as_ref().is_some_and(|selector| selector.matches(labels))
     }
 
-    /// Whether the update strategy is about a pod with these labels. An unusable selector is about none.
-    pub fn is_to_update(&self, labels: &impl Labels) -> bool {
-        match &self.only {
-            None => true,
-            Some(Ok(selector)) => selector.matches(labels),
-            Some(Err(_)) => false,
-        }
+    /// Whether the update strategy leaves out a pod with these labels. A selector that cannot be understood leaves out none: it stops
+    /// the whole rollout, and is not to look like one that means it.
+    pub fn leaves_out(&self, labels: &impl Labels) -> bool {
+        matches!(&self.only, Some(Ok(selector)) if !selector.matches(labels))
     }
 
     /// The hot-upgrade sidecars.

@@ -107,21 +107,13 @@ fn twins(member: &Member, rollout: &Rollout, sidecar: &Sidecar) -> (String, Stri
 /// The request that ends a hot upgrade: what served before gets the empty image. `None` if there is nothing to end, or it cannot
 /// be ended yet because the newcomer is not up.
 pub fn reset(member: &Member, rollout: &Rollout, now: Timestamp) -> Option<Action> {
-    let image = |name: &str| member.pod.container(name).map(|container| &*container.image);
-    let is_left = |sidecar: &&Sidecar| {
-        let [working, other] = member.marks.twins(&sidecar.name);
-        let is_begun = !["", "0"].contains(&member.marks.version(&format!("{VERSION_ALT_PREFIX}{working}")));
-        // Another empty image in a changed set is no upgrade of this pod: it is rolled out like any other change.
-        let concerns = member.is_updated(rollout) || is_begun;
-        concerns && !sidecar.empty_image.is_empty() && image(&other).is_some_and(|image| image != sidecar.empty_image)
-    };
-    let left: Vec<&Sidecar> = rollout.hot().filter(is_left).collect();
+    let left: Vec<_> = rollout.hot().filter_map(|sidecar| Some((sidecar, member.left_over(rollout, sidecar)?))).collect();
     if left.is_empty() || !is_taken_over(member, rollout) {
         return None;
     }
     let mut change = Change::default();
-    for sidecar in left {
-        let [working, other] = member.marks.twins(&sidecar.name);
+    for (sidecar, other) in left {
+        let [working, _] = member.marks.twins(&sidecar.name);
         change.set_image(member, &other, &sidecar.empty_image);
         change.annotate(format!("{VERSION_PREFIX}{other}"), "0");
         change.annotate(format!("{VERSION_ALT_PREFIX}{working}"), "0");
