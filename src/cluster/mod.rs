@@ -3,5 +3,6 @@
 pub mod apply;
 pub mod client;
 pub mod events;
+pub mod facts;
 pub mod lease;
 pub mod watch;

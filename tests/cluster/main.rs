@@ -10,6 +10,7 @@ mod binaries;
 mod control_plane;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod injection;
+mod jobs;
 mod keys;
 mod leftovers;
 mod loopback;
@@ -83,6 +84,8 @@ fn trials(house: &Arc<House>) -> Vec<Trial> {
         beside_others injection::a_dry_run_shows_the_pod_that_would_be_made,
         beside_others injection::a_pod_in_an_excluded_namespace_is_left_alone,
         beside_others rollout::a_rollout_of_sixty_never_takes_more_than_a_tenth_away,
+        alone jobs::a_job_completes_although_its_sidecar_never_ends_of_itself,
+        alone jobs::with_an_agent_on_the_nodes_it_is_asked_to_end_the_sidecar,
         alone injection::watches_recover_when_the_api_server_was_killed,
         alone recovery::a_watch_recovers_when_the_api_server_was_killed,
         alone recovery::a_watch_recovers_when_the_api_server_was_stopped,

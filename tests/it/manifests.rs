@@ -112,7 +112,7 @@ fn another_namespace_is_named_everywhere() {
 }
 
 #[test]
-fn the_server_may_read_what_it_mirrors_and_hold_its_lease_and_nothing_else() {
+fn the_server_may_read_what_it_mirrors_and_write_what_it_plans_and_nothing_else() {
     let rendered = files(&Rendering::default()).unwrap();
     let rbac = documents(&rendered.iter().find(|file| file.path == Path::new("rbac.yaml")).unwrap().text);
     let rules = |kind: &str| rbac.iter().find(|document| document["kind"] == kind).unwrap()["rules"].clone();
@@ -122,6 +122,14 @@ fn the_server_may_read_what_it_mirrors_and_hold_its_lease_and_nothing_else() {
         json!([
             {"apiGroups": ["apps.kruise.io"], "resources": ["sidecarsets"], "verbs": read},
             {"apiGroups": [""], "resources": ["namespaces"], "verbs": read},
+            {"apiGroups": [""], "resources": ["pods"], "verbs": read},
+            {"apiGroups": ["apps.kruise.io"], "resources": ["sidecarsets/status"], "verbs": ["patch"]},
+            {"apiGroups": ["apps.kruise.io"], "resources": ["sidecarsets/finalizers"], "verbs": ["update"]},
+            {"apiGroups": [""], "resources": ["pods", "pods/status"], "verbs": ["patch"]},
+            {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
+            {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]},
+            {"apiGroups": ["apps.kruise.io"], "resources": ["containerrecreaterequests"], "verbs": ["get", "create"]},
+            {"apiGroups": [""], "resources": ["pods/finalizers"], "verbs": ["update"]},
         ])
     );
     let lease =
@@ -130,6 +138,7 @@ fn the_server_may_read_what_it_mirrors_and_hold_its_lease_and_nothing_else() {
         rules("Role"),
         json!([
             {"apiGroups": ["apps"], "resources": ["controllerrevisions"], "verbs": read},
+            {"apiGroups": ["apps"], "resources": ["controllerrevisions"], "verbs": ["create", "patch", "delete"]},
             {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
             lease,
         ])

@@ -141,6 +141,11 @@ fn required_is_what_must_be_there_to_make_sense() {
             "status.matchedPods",
             "status.updatedPods",
             "status.readyPods",
+            "status.conditions[].type",
+            "status.conditions[].status",
+            "status.conditions[].reason",
+            "status.conditions[].message",
+            "status.conditions[].lastTransitionTime",
         ]
         .map(str::to_owned),
     );
