@@ -10,7 +10,7 @@ use crate::{
 
 /// Gives a SidecarSet that carries no status the one that its reconciler would write, where `now` is the present moment and
 /// `own_namespace` the one where revisions are kept. One with a status keeps it, and other objects stay as they are.
-pub fn fill(object: &mut Value, snapshot: &Snapshot<'_>, own_namespace: &str, now: Timestamp) {
+pub(super) fn fill(object: &mut Value, snapshot: &Snapshot<'_>, own_namespace: &str, now: Timestamp) {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let is_set = text("/kind") == "SidecarSet" && text("/apiVersion").starts_with("apps.kruise.io/");
     let has_status = object.get("status").is_some_and(|status| !status.is_null());
