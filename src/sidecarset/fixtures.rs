@@ -13,6 +13,7 @@ pub(super) fn member(object: Value) -> Member {
 }
 
 /// A set with this spec; it selects `app=web` unless the spec says otherwise.
+#[expect(clippy::needless_pass_by_value, reason = "so that calls stay short")]
 pub(super) fn rollout(name: &str, spec: Value) -> Rollout {
     let mut set = json!({"apiVersion": "apps.kruise.io/v1beta1", "kind": "SidecarSet", "metadata": {"name": name, "uid": format!("uid-{name}"), "generation": 1, "resourceVersion": "100"},
         "spec": {"selector": {"matchLabels": {"app": "web"}}}});
