@@ -29,10 +29,11 @@ use crate::{
         apply::Apply,
         ask, client,
         events::Teller,
+        facts::Facts,
         lease::{Candidacy, Term, election::Times, identity::Identity},
         watch::Feed,
     },
-    controllers::runner::Runner,
+    controllers::{Planner, runner::Runner},
     handlers,
     manifests::{self, Rendering},
     offline::{
@@ -155,12 +156,10 @@ impl Running {
 
     fn reconcile(&self, client: Client, feed: Feed, own_namespace: String, touched: mpsc::UnboundedReceiver<Key>) {
         let runner = Runner {
-            state: self.state.clone(),
+            planner: Planner { state: self.state.clone(), facts: Facts::new(client.clone()), own_namespace, wall: Arc::new(now) },
             apply: Apply::new(client.clone(), feed.clone()),
             teller: Teller::new(client),
             metrics: self.metrics.clone(),
-            own_namespace,
-            wall: Arc::new(now),
         };
         let leadership = self.leadership.subscribe();
         self.tasks.spawn(runner.run(leadership, touched, move || feed.is_synced(), self.stop.clone()));

@@ -33,7 +33,16 @@
 //! (folder)
 //! ```
 //!
-//! A pod whose work is done may need a push: [`terminator::plan::plan`] says how its sidecars are ended.
+//! What a change touches is reconciled, by the leader alone:
+//!
+//! ```text
+//! state → keys → controllers::runner → controllers::Planner → sidecarset::plan (a set)     ─┐
+//!                                                             terminator::plan (a pod)     ─┴→ Plan → cluster::apply
+//! ```
+//!
+//! A pod whose work is done may need a push: [`terminator::plan::plan`] says how its sidecars are ended. What that depends on
+//! and is not mirrored, [`cluster::facts`] asks for.
+//!
 //! # A leader
 //!
 //! Every replica answers reviews; what writes to the cluster of its own accord does so only under a [`cluster::lease::Term`],

@@ -9,6 +9,13 @@ use serde_json::Value;
 pub enum Key {
     /// A SidecarSet, by name.
     SidecarSet(Arc<str>),
+    /// A pod whose work is done while sidecars of it still run.
+    Pod {
+        /// Its namespace.
+        namespace: Arc<str>,
+        /// Its name.
+        name: Arc<str>,
+    },
 }
 
 /// What a reconcile wants done. An empty plan means that everything is as it should be.
@@ -16,7 +23,7 @@ pub enum Key {
 #[must_use]
 pub struct Plan {
     /// Done first, one after another. If one fails, nothing else of the plan is done.
-    pub first: Vec<Action>,
+    pub first: Vec<Task>,
     /// The status of the object that was reconciled; written at most once a second.
     pub status: Option<Patch>,
     /// Done then, each for itself: one that fails stops no other.
@@ -138,6 +145,11 @@ impl Kind {
     pub const POD: Self = Self { group: "", version: "v1", kind: "Pod", plural: "pods" };
     /// The history of objects.
     pub const CONTROLLER_REVISION: Self = Self { group: "apps", version: "v1", kind: "ControllerRevision", plural: "controllerrevisions" };
+    /// Nodes.
+    pub const NODE: Self = Self { group: "", version: "v1", kind: "Node", plural: "nodes" };
+    /// What asks the agent of a node to end containers.
+    pub const CONTAINER_RECREATE_REQUEST: Self =
+        Self { group: "apps.kruise.io", version: "v1alpha1", kind: "ContainerRecreateRequest", plural: "containerrecreaterequests" };
     /// SidecarSets.
     pub const SIDECAR_SET: Self = Self { group: "apps.kruise.io", version: "v1beta1", kind: "SidecarSet", plural: "sidecarsets" };
 

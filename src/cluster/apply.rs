@@ -17,7 +17,8 @@ use super::watch::{Feed, WatchedPod};
 use crate::{
     base::selector::Selector,
     plan::{Action, Form, Kind, Patch, Target},
-    sidecarset::{member::Member, revision::Revision},
+    sidecarset::revision::Revision,
+    state::pods::Observed,
 };
 
 /// The name under which the API server notes our changes.
@@ -132,8 +133,8 @@ impl Apply {
     }
 
     fn assume(&self, pod: &WatchedPod) {
-        let member = Member::read(&pod.0, &mut self.feed.interner.lock());
-        self.feed.change(|state| state.assume_pod(member));
+        let pod = Observed::read(&pod.0, &mut self.feed.interner.lock());
+        self.feed.change(|state| state.observe_answer(pod));
     }
 
     /// Other kinds than pods.
@@ -154,12 +155,20 @@ impl Apply {
         Ok(())
     }
 
-    async fn send<T: DeserializeOwned>(&self, request: Result<http::Request<Vec<u8>>, kube::core::request::Error>) -> Result<T, Failure> {
-        let request = request.map_err(|error| Failure::Refused(error.to_string()))?;
-        match tokio::time::timeout(PATIENCE, self.client.request(request)).await {
-            Ok(answered) => answered.map_err(failure),
-            Err(_) => Err(Failure::Unknown(format!("no answer within {} s", PATIENCE.as_secs()))),
-        }
+    async fn send<T: DeserializeOwned>(&self, request: Prepared) -> Result<T, Failure> {
+        send(&self.client, request).await
+    }
+}
+
+/// A request, or why there is none.
+pub(super) type Prepared = Result<http::Request<Vec<u8>>, kube::core::request::Error>;
+
+/// Sends a request, and waits for its answer no longer than [`PATIENCE`].
+pub(super) async fn send<T: DeserializeOwned>(client: &Client, request: Prepared) -> Result<T, Failure> {
+    let request = request.map_err(|error| Failure::Refused(error.to_string()))?;
+    match tokio::time::timeout(PATIENCE, client.request(request)).await {
+        Ok(answered) => answered.map_err(failure),
+        Err(_) => Err(Failure::Unknown(format!("no answer within {} s", PATIENCE.as_secs()))),
     }
 }
 
@@ -175,7 +184,7 @@ fn failure(error: kube::Error) -> Failure {
     }
 }
 
-fn requests(target: &Target) -> Request {
+pub(super) fn requests(target: &Target) -> Request {
     Request::new(path(target.kind, &target.namespace))
 }
 

@@ -4,5 +4,6 @@ pub mod apply;
 pub mod ask;
 pub mod client;
 pub mod events;
+pub mod facts;
 pub mod lease;
 pub mod watch;

@@ -30,8 +30,8 @@ use crate::{
     base::{interned::Interner, observed::Wire},
     plan::Key,
     server::admin::Readiness,
-    sidecarset::{api::SidecarSet, index::SetError, keys::INJECTED_LIST, member::Member, revision::Revision, whitelist::CONFIGURATION},
-    state::{State, feed::Namespace},
+    sidecarset::{api::SidecarSet, index::SetError, revision::Revision, whitelist::CONFIGURATION},
+    state::{State, feed::Namespace, pods::Observed},
     telemetry::metrics::Metrics,
 };
 
@@ -143,25 +143,18 @@ impl Kind for Revisions {
 
 impl Kind for Pods {
     type Object = WatchedPod;
-    /// A pod that sets were injected into, or the namespace and name of one that is nobody's.
-    type Kept = Result<Member, (String, String)>;
+    type Kept = Observed;
     const CONDITION: &'static str = "pods";
 
     fn keep(object: WatchedPod, interner: &Mutex<Interner>) -> Result<Self::Kept, String> {
-        if object.0.annotation(INJECTED_LIST).is_none_or(str::is_empty) {
-            return Ok(Err((object.namespace().unwrap_or_default(), object.name_any())));
-        }
-        Ok(Ok(Member::read(&object.0, &mut interner.lock())))
+        Ok(Observed::read(&object.0, &mut interner.lock()))
     }
     fn reset(state: &mut State, all: Vec<Self::Kept>) -> Vec<SetError> {
-        state.reset_pods(all.into_iter().filter_map(Result::ok).collect());
+        state.observe_all_pods(all);
         Vec::new()
     }
     fn apply(state: &mut State, one: Self::Kept) -> Result<(), SetError> {
-        match one {
-            Ok(member) => state.apply_pod(member),
-            Err((namespace, name)) => state.delete_pod(&namespace, &name),
-        }
+        state.observe_pod(one);
         Ok(())
     }
     fn delete(state: &mut State, namespace: &str, name: &str) {

@@ -1,27 +1,81 @@
 //! The reconcilers: which objects are looked at when, by whom, and what becomes of a plan. Only the leader runs them.
 
 pub mod desk;
+pub mod pods;
 pub mod runner;
 
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use parking_lot::RwLock;
+
 use crate::{
+    base::{observed::Pod, selector::Selector},
+    cluster::{apply::Failure, facts::Facts},
     plan::{Key, Plan},
-    sidecarset::plan::{self, Circumstances, Picture},
-    state::Snapshot,
+    sidecarset::{
+        member::Member,
+        plan::{self, Circumstances, Picture},
+    },
+    state::State,
 };
 
-/// What a plan for this object is made from; `None` if there is no such object.
-pub fn picture(key: &Key, snapshot: &Snapshot<'_>) -> Option<Picture> {
-    match key {
-        Key::SidecarSet(name) => snapshot.picture_of(name),
+/// Makes the plans of all features.
+pub struct Planner {
+    /// The picture of the cluster.
+    pub state: Arc<RwLock<State>>,
+    /// What is not in it.
+    pub facts: Facts,
+    /// Where revisions are kept.
+    pub own_namespace: String,
+    /// The clock on the wall.
+    pub wall: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+}
+
+/// A plan, and what it was made from.
+pub struct Planned {
+    /// The plan.
+    pub plan: Plan,
+    /// Selects the pods that the plan was made from, where it depends on what an earlier leader did to them.
+    pub pods: Option<Selector>,
+}
+
+/// What a plan is made from, taken from the picture at one moment.
+enum Subject {
+    SidecarSet(Picture),
+    FinishedPod(Arc<Pod>),
+}
+
+impl Planner {
+    /// All objects that are reconciled.
+    pub fn all(&self) -> Vec<Key> {
+        self.state.read().snapshot().all_keys().collect()
     }
-}
 
-/// All objects that are reconciled.
-pub fn all(snapshot: &Snapshot<'_>) -> Vec<Key> {
-    snapshot.all_sets().collect()
-}
+    /// The plan for an object; `None` if there is no such object. `is_refused` says of a pod, by its uid, whether the API server
+    /// refused to change it a moment ago. Fails if the API server has to be asked and does not answer.
+    pub async fn plan(&self, key: &Key, is_refused: &(dyn Fn(&str) -> bool + Sync)) -> Result<Option<Planned>, Failure> {
+        match self.subject(key) {
+            None => Ok(None),
+            Some(Subject::SidecarSet(picture)) => Ok(Some(self.plan_set(&picture, is_refused))),
+            Some(Subject::FinishedPod(pod)) => {
+                let plan = pods::plan(&pod, &self.facts, (self.wall)()).await?;
+                Ok(Some(Planned { plan, pods: None }))
+            }
+        }
+    }
 
-/// The plan for an object.
-pub fn plan(picture: &Picture, circumstances: &Circumstances<'_>) -> Plan {
-    plan::plan(picture, circumstances)
+    fn subject(&self, key: &Key) -> Option<Subject> {
+        let state = self.state.read();
+        match key {
+            Key::SidecarSet(name) => state.snapshot().picture_of(name).map(Subject::SidecarSet),
+            Key::Pod { .. } => state.snapshot().finished_pod(key).map(Subject::FinishedPod),
+        }
+    }
+
+    fn plan_set(&self, picture: &Picture, is_refused: &dyn Fn(&str) -> bool) -> Planned {
+        let is_refused = |member: &Member| is_refused(&member.pod.uid);
+        let circumstances = Circumstances { own_namespace: &self.own_namespace, is_refused: &is_refused, now: (self.wall)() };
+        Planned { plan: plan::plan(picture, &circumstances), pods: picture.rollout.selector.clone() }
+    }
 }

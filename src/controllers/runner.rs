@@ -17,16 +17,14 @@ use futures::{
     channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded},
     stream::{self, FuturesUnordered},
 };
-use jiff::Timestamp;
 use kube::runtime::scheduler::{ScheduleRequest, Scheduler, scheduler};
-use parking_lot::RwLock;
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{all, desk::Desk, picture, plan};
+use super::{Planned, Planner, desk::Desk};
 use crate::{
     cluster::{
         apply::{Apply, Failure},
@@ -34,11 +32,6 @@ use crate::{
         lease::{Term, Work},
     },
     plan::{Action, Event, Key, Kind, Patch, Plan, Target, Task},
-    sidecarset::{
-        member::Member,
-        plan::{Circumstances, Picture},
-    },
-    state::State,
     telemetry::metrics::Metrics,
 };
 
@@ -51,18 +44,14 @@ const REQUESTS: usize = 16;
 
 /// Runs the reconcilers.
 pub struct Runner {
-    /// The picture of the cluster.
-    pub state: Arc<RwLock<State>>,
+    /// Makes plans.
+    pub planner: Planner,
     /// Carries out plans.
     pub apply: Apply,
     /// Tells events.
     pub teller: Teller,
     /// Where it is counted.
     pub metrics: Arc<Metrics>,
-    /// Where revisions are kept.
-    pub own_namespace: String,
-    /// The clock on the wall.
-    pub wall: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
 /// What a reconcile leaves.
@@ -138,7 +127,7 @@ impl Runner {
         let mut running = FuturesUnordered::new();
         let mut busy: HashSet<Key> = HashSet::new();
         let mut desks: HashMap<Key, Desk> = HashMap::new();
-        let everything = all(&self.state.read().snapshot());
+        let everything = self.planner.all();
         tracing::info!(term = term.number(), objects = everything.len(), "reconciling");
         for key in everything {
             agenda.look_at(key, Instant::now());
@@ -173,7 +162,8 @@ impl Runner {
             Ok(Some(planned)) => planned,
             Ok(None) => return Done { key, desk: None, again: None },
             Err(failure) => {
-                tracing::warn!(?key, %failure, "the pods could not be listed");
+                self.metrics.reconcile_errors.inc();
+                tracing::warn!(?key, %failure, "what the plan depends on could not be found out");
                 let again = Some(Instant::now() + desk.failed());
                 return Done { key, desk: Some(desk), again };
             }
@@ -188,11 +178,12 @@ impl Runner {
     /// leader did a moment ago may not have come through the watch yet.
     async fn planned(&self, key: &Key, desk: &mut Desk) -> Result<Option<Plan>, Failure> {
         loop {
-            let Some((picture, plan)) = self.plan_now(key, desk) else { return Ok(None) };
+            let now = Instant::now();
+            let Some(Planned { plan, pods }) = self.planner.plan(key, &|uid| desk.is_refused(uid, now)).await? else { return Ok(None) };
             let changes_pods = plan.each.iter().any(|task| about(&task.action).kind == Kind::POD);
-            match &picture.rollout.selector {
+            match pods {
                 Some(selector) if changes_pods && !desk.is_verified => {
-                    self.apply.look_again(selector).await?;
+                    self.apply.look_again(&selector).await?;
                     desk.is_verified = true;
                 }
                 _ => return Ok(Some(plan)),
@@ -200,24 +191,17 @@ impl Runner {
         }
     }
 
-    fn plan_now(&self, key: &Key, desk: &Desk) -> Option<(Picture, Plan)> {
-        let picture = picture(key, &self.state.read().snapshot())?;
-        let now = Instant::now();
-        let is_refused = |member: &Member| desk.is_refused(&member.pod.uid, now);
-        let circumstances = Circumstances { own_namespace: &self.own_namespace, is_refused: &is_refused, now: (self.wall)() };
-        let plan = plan(&picture, &circumstances);
-        Some((picture, plan))
-    }
-
     /// Does what a plan wants; says when to look again.
     async fn carry_out(&self, key: &Key, plan: Plan, desk: &mut Desk, term: &Term) -> Option<Instant> {
-        for action in &plan.first {
+        for task in &plan.first {
             if !term.is_current() {
                 return None;
             }
-            if let Err(failure) = self.apply.carry_out(action).await {
-                return Some(self.trouble(key, action, &failure, desk));
+            if let Err(failure) = self.apply.carry_out(&task.action).await {
+                self.tell(failed_event(task, &failure).as_ref()).await;
+                return Some(self.trouble(key, &task.action, &failure, desk));
             }
+            self.tell(task.done.as_ref()).await;
         }
         let mut again = self.write_status(key, plan.status, desk, term).await;
         let mut failures = Vec::new();
@@ -234,9 +218,15 @@ impl Runner {
         let later = failures.iter().map(|(action, failure)| self.trouble(key, action, failure, desk)).min();
         again = earlier(again, later);
         for event in &plan.events {
-            self.teller.tell(event, (self.wall)()).await;
+            self.tell(Some(event)).await;
         }
         earlier(again, desk.next_try())
+    }
+
+    async fn tell(&self, event: Option<&Event>) {
+        if let Some(event) = event {
+            self.teller.tell(event, (self.planner.wall)()).await;
+        }
     }
 
     async fn task(&self, task: Task, term: &Term) -> Option<(Action, Failure)> {
@@ -254,9 +244,7 @@ impl Runner {
             Err(Failure::Outdated(_)) => (None, None),
             Err(failure) => (failed_event(&task, &failure), Some(failure)),
         };
-        if let Some(event) = event {
-            self.teller.tell(&event, (self.wall)()).await;
-        }
+        self.tell(event.as_ref()).await;
         failed.map(|failure| (task.action, failure))
     }
 
@@ -310,16 +298,8 @@ const fn about(action: &Action) -> &Target {
     }
 }
 
-/// What is told about a pod that could not be changed.
+/// What is told of a request that was refused.
 fn failed_event(task: &Task, failure: &Failure) -> Option<Event> {
-    let target = about(&task.action);
-    let plain = || Event {
-        about: target.clone(),
-        is_warning: true,
-        reason: "SidecarSetUpdateFailed",
-        note: "the sidecars could not be updated in place".to_owned(),
-    };
-    let is_told = matches!(failure, Failure::Refused(_)) && target.kind == Kind::POD;
-    let event = task.failed.clone().or_else(|| is_told.then(plain))?;
+    let event = task.failed.clone().filter(|_| matches!(failure, Failure::Refused(_)))?;
     Some(Event { note: format!("{}: {failure}", event.note), ..event })
 }

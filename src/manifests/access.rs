@@ -11,7 +11,7 @@ use super::{ManifestError, NAME, Rendering, cluster_wide, own, yaml};
 
 pub(super) fn documents(rendering: &Rendering) -> Result<Vec<String>, ManifestError> {
     let account = ServiceAccount { metadata: own(rendering, NAME), ..ServiceAccount::default() };
-    let everywhere = ClusterRole {
+    let mut everywhere = ClusterRole {
         metadata: cluster_wide(NAME),
         rules: Some(vec![
             mirrored("apps.kruise.io", "sidecarsets"),
@@ -25,6 +25,7 @@ pub(super) fn documents(rendering: &Rendering) -> Result<Vec<String>, ManifestEr
         ]),
         ..ClusterRole::default()
     };
+    everywhere.rules.get_or_insert_default().extend(ends_of_jobs());
     let mut rules =
         vec![mirrored("apps", "controllerrevisions"), allowed("apps", &["controllerrevisions"], &["create", "patch", "delete"])];
     rules.extend(lease());
@@ -44,6 +45,16 @@ fn mirrored(group: &str, resource: &str) -> PolicyRule {
 fn allowed(group: &str, resources: &[&str], verbs: &[&str]) -> PolicyRule {
     let owned = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
     PolicyRule { api_groups: Some(vec![group.to_owned()]), resources: Some(owned(resources)), verbs: owned(verbs), ..PolicyRule::default() }
+}
+
+/// What the gate `SidecarTerminator` needs beside pods; a gate can be switched without new manifests.
+fn ends_of_jobs() -> [PolicyRule; 3] {
+    [
+        allowed("", &["nodes"], &["get"]),
+        allowed("apps.kruise.io", &["containerrecreaterequests"], &["get", "create"]),
+        // To name a pod as the owner that its requests go with.
+        allowed("", &["pods/finalizers"], &["update"]),
+    ]
 }
 
 /// What leader election needs. A creation cannot be allowed by name: the name is not known yet when access is decided.

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use jiff::Timestamp;
 use parking_lot::RwLock;
 use serde::Deserialize;
 use serde_json::Value;
@@ -15,10 +16,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     documents::{Document, DocumentError, files_of, read},
-    schema,
+    schema, statuses,
 };
 use crate::{
-    base::gates::Gates,
+    base::{gates::Gates, interned::Interner, observed::Wire},
     sidecarset::{
         api::SidecarSet,
         revision::Revision,
@@ -26,7 +27,7 @@ use crate::{
         v1alpha1,
         whitelist::CONFIGURATION,
     },
-    state::{State, feed::Namespace},
+    state::{State, feed::Namespace, pods::Observed},
     telemetry::metrics::Metrics,
 };
 
@@ -48,6 +49,14 @@ pub type Objects = Arc<RwLock<Vec<Value>>>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stamp(Vec<(PathBuf, u64, Option<SystemTime>)>);
 
+impl Stamp {
+    /// When the youngest file was written.
+    fn youngest(&self) -> Timestamp {
+        let newest = self.0.iter().filter_map(|(_, _, modified)| *modified).max();
+        newest.and_then(|newest| Timestamp::try_from(newest).ok()).unwrap_or_default()
+    }
+}
+
 impl Folder {
     /// How its files look from outside.
     pub fn stamp(&self) -> Stamp {
@@ -58,21 +67,30 @@ impl Folder {
         Stamp(files_of(&self.path).unwrap_or_default().into_iter().map(of).collect())
     }
 
-    /// Reads everything.
+    /// Reads everything: the picture, and the objects as they stand, with the statuses that their reconcilers would write. As of
+    /// when the youngest file was written; that is when all became as it is.
     pub fn load(&self) -> Result<(State, Vec<Value>), DocumentError> {
+        let since = self.stamp().youngest();
         let mut documents = Vec::new();
         for file in files_of(&self.path)? {
             documents.extend(read(&file)?);
         }
-        self.state_of(&documents).map(|state| (state, documents.into_iter().map(|document| document.value).collect()))
+        let state = self.state_of(&documents)?;
+        let mut objects: Vec<Value> = documents.into_iter().map(|document| document.value).collect();
+        for object in &mut objects {
+            statuses::fill(object, &state.snapshot(), &self.own_namespace, since);
+        }
+        Ok((state, objects))
     }
 
     fn state_of(&self, documents: &[Document]) -> Result<State, DocumentError> {
         let mut state = State::new(self.gates.clone());
+        let mut interner = Interner::default();
         for document in documents {
             let text = |pointer: &str| document.value.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
             match (text("/apiVersion"), text("/kind")) {
                 ("v1", "Namespace") => state.apply_namespace(namespace(document)?),
+                ("v1", "Pod") => state.observe_pod(pod(document, &mut interner)?),
                 ("apps/v1", "ControllerRevision") if text("/metadata/namespace") == self.own_namespace => {
                     let revision = Revision::from_object(&document.value).map_err(|error| document.error("data", error.to_string()))?;
                     state.apply_revision(revision);
@@ -155,6 +173,13 @@ fn namespace(document: &Document) -> Result<Namespace, DocumentError> {
     // The API server gives every namespace this label.
     labels.entry("kubernetes.io/metadata.name".to_owned()).or_insert_with(|| object.metadata.name.clone());
     Ok(Namespace { name: object.metadata.name, labels })
+}
+
+fn pod(document: &Document, interner: &mut Interner) -> Result<Observed, DocumentError> {
+    let mut pod: Wire = decode(document)?;
+    // Where kubectl would put it.
+    pod.metadata.namespace.get_or_insert_with(|| "default".to_owned());
+    Ok(Observed::read(&pod, interner))
 }
 
 /// The texts of our own `ConfigMap`.

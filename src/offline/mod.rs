@@ -5,4 +5,5 @@ pub mod files;
 pub mod pods;
 pub mod reviews;
 pub mod schema;
+mod statuses;
 mod yaml;

@@ -1,8 +1,7 @@
 //! The SidecarSet object, version `v1beta1`: the one shape in which the rest of this crate speaks of sets.
 //!
-//! Container and volume members that this crate does not interpret stay as they came ([`SidecarContainer::container`],
-//! [`Volume`]): a field of a newer Kubernetes is carried through, never lost. `v1alpha1` objects are turned into this
-//! shape by [`super::v1alpha1`]. (Reference: `apis/apps/v1beta1/sidecarset_types.go`.)
+//! Container and volume members that this crate does not interpret stay as they came ([`SidecarContainer::container`], [`Volume`]):
+//! what is new in Kubernetes is not lost. `v1alpha1` is read by [`super::v1alpha1`]. (`apis/apps/v1beta1/sidecarset_types.go`)
 
 use std::collections::BTreeMap;
 

@@ -71,7 +71,8 @@ pub fn plan(picture: &Picture, circumstances: &Circumstances<'_>) -> Plan {
     finish_hot_upgrades(&mut found, &mut plan);
     match chosen(rollout, &found, &mut behind) {
         Ok(chosen) => {
-            plan.each.extend(chosen.into_iter().map(|member| Task::of(upgrade::upgrade(member, rollout, &registration.latest, now))));
+            let upgrade = |member: &Arc<Member>| upgrade::upgrade(member, rollout, &registration.latest, now);
+            plan.each.extend(chosen.into_iter().map(|member| tell::if_refused(upgrade(member), member)));
         }
         Err(error) => problem = Some(error),
     }
@@ -213,7 +214,8 @@ fn tell_what_is_upgradable(rollout: &Rollout, found: &[Found<'_>], now: Timestam
         let says = if pod.is_updated { Some(true) } else { (pod.kept == Some(Why::NotUpgradable)).then_some(false) };
         let action = says.and_then(|says| condition::record(pod.member, rollout, says, now));
         if let Some(action) = action {
-            plan.each.push(Task { done: (!pod.is_updated).then(|| tell::not_upgradable(rollout, pod.member)), ..Task::of(action) });
+            let done = (!pod.is_updated).then(|| tell::not_upgradable(rollout, pod.member));
+            plan.each.push(Task { done, ..tell::if_refused(action, pod.member) });
         }
     }
 }
@@ -239,13 +241,14 @@ fn write_history(registration: Registration, namespace: &str, plan: &mut Plan) {
         match step {
             Step::Create(body) => {
                 let name = body.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-                plan.first.push(Action::Create { target: target(name), body });
+                plan.first.push(Task::of(Action::Create { target: target(name), body }));
             }
             Step::Renumber { name, resource_version, number } => {
-                plan.first.push(patch(&name, resource_version, json!({"revision": number})));
+                plan.first.push(Task::of(patch(&name, resource_version, json!({"revision": number}))));
             }
             Step::Label { name, resource_version, custom_version } => {
-                plan.first.push(patch(&name, resource_version, json!({"metadata": {"labels": {CUSTOM_VERSION: custom_version}}})));
+                let labels = json!({"metadata": {"labels": {CUSTOM_VERSION: custom_version}}});
+                plan.first.push(Task::of(patch(&name, resource_version, labels)));
             }
             Step::Delete { name, resource_version, .. } => {
                 let resource_version = resource_version.unwrap_or_default();

@@ -54,6 +54,13 @@ pub fn not_upgradable(rollout: &Rollout, member: &Member) -> Event {
     Event { about: change::target(member), is_warning: false, reason: "SidecarSetNotUpgradable", note }
 }
 
+/// A change of a pod; if it is refused, the pod says so.
+pub fn if_refused(action: Action, member: &Member) -> Task {
+    let note = "the sidecars could not be updated in place".to_owned();
+    let failed = Event { about: change::target(member), is_warning: true, reason: "SidecarSetUpdateFailed", note };
+    Task { action, done: None, failed: Some(failed) }
+}
+
 /// The end of a hot upgrade is told on the pod.
 pub fn with_reset_events(action: Action, member: &Member) -> Task {
     let event = |is_warning, reason, note: &str| Event { about: change::target(member), is_warning, reason, note: note.to_owned() };

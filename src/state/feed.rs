@@ -86,7 +86,7 @@ impl State {
     }
 
     /// A pod is gone, or no set's any more.
-    pub fn delete_pod(&mut self, namespace: &str, name: &str) {
+    pub(super) fn forget_member(&mut self, namespace: &str, name: &str) {
         let changed = self.members.delete(namespace, name);
         self.touch(changed.iter().map(|set| &**set));
     }

@@ -2,6 +2,7 @@
 
 pub mod feed;
 pub mod members;
+pub mod pods;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -10,9 +11,9 @@ use std::{
 
 use parking_lot::Mutex;
 
-use self::members::Members;
+use self::{members::Members, pods::Finished};
 use crate::{
-    base::gates::Gates,
+    base::{gates::Gates, observed::Pod},
     plan::Key,
     sidecarset::{
         index::SetIndex, member::Member, plan::Picture, revision::Revisions, rollout::Rollout, select, validate::World,
@@ -31,6 +32,7 @@ pub struct State {
     tally: Tally,
     rollouts: HashMap<Arc<str>, Arc<Rollout>>,
     members: Members,
+    finished: Finished,
     touched: BTreeSet<Key>,
 }
 
@@ -50,6 +52,7 @@ pub struct Snapshot<'s> {
     namespaces: &'s HashMap<String, BTreeMap<String, String>>,
     rollouts: &'s HashMap<Arc<str>, Arc<Rollout>>,
     members: &'s Members,
+    finished: &'s Finished,
 }
 
 impl State {
@@ -69,6 +72,7 @@ impl State {
             namespaces: &self.namespaces,
             rollouts: &self.rollouts,
             members: &self.members,
+            finished: &self.finished,
         }
     }
 }
@@ -83,9 +87,14 @@ impl<'s> Snapshot<'s> {
         Some(Picture { rollout, members, revisions })
     }
 
-    /// Names of all sets.
-    pub fn all_sets(&self) -> impl Iterator<Item = Key> {
-        self.rollouts.keys().cloned().map(Key::SidecarSet)
+    /// The pod under a key, if its work is done while sidecars of it still run.
+    pub fn finished_pod(&self, key: &Key) -> Option<Arc<Pod>> {
+        self.finished.get(key).cloned()
+    }
+
+    /// All objects that are reconciled.
+    pub fn all_keys(&self) -> impl Iterator<Item = Key> {
+        self.rollouts.keys().cloned().map(Key::SidecarSet).chain(self.finished.keys().cloned())
     }
 
     /// Labels of a namespace; `None` if there is no such namespace, as far as known.

@@ -22,10 +22,15 @@ const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// A sandbox whose pods go through a server of ours.
 pub(crate) async fn served(cluster: &Arc<Cluster>, purpose: &str) -> Result<(Sandbox, Outrigger)> {
+    served_with(cluster, purpose, &[]).await
+}
+
+/// The same, by a server with these flags.
+pub(crate) async fn served_with(cluster: &Arc<Cluster>, purpose: &str, flags: &[&str]) -> Result<(Sandbox, Outrigger)> {
     let sandbox = cluster.sandbox(purpose).await?;
     sandbox.apply_yaml(DEFINITION).await?;
     applying::established(&cluster.client(), "sidecarsets.apps.kruise.io").await?;
-    let server = Outrigger::start(cluster, "outrigger-system", &[]).await?;
+    let server = Outrigger::start(cluster, "outrigger-system", flags).await?;
     sandbox.install_webhooks(WEBHOOKS, server.endpoint()).await?;
     Ok((sandbox, server))
 }

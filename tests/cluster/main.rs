@@ -10,6 +10,7 @@ mod binaries;
 mod control_plane;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod injection;
+mod jobs;
 mod keys;
 mod lease;
 mod leftovers;
@@ -96,6 +97,8 @@ fn trials(house: &Arc<House>) -> Vec<Trial> {
         beside_others sets::the_api_server_judges_containers_by_its_own_rules,
         beside_others sets::the_whitelist_of_annotations_is_followed,
         alone sets::a_set_reads_in_both_versions,
+        alone jobs::a_job_completes_although_its_sidecar_never_ends_of_itself,
+        alone jobs::with_an_agent_on_the_nodes_it_is_asked_to_end_the_sidecar,
         alone injection::watches_recover_when_the_api_server_was_killed,
         alone recovery::a_watch_recovers_when_the_api_server_was_killed,
         alone recovery::a_watch_recovers_when_the_api_server_was_stopped,

@@ -142,6 +142,9 @@ fn the_server_may_do_what_it_does_and_nothing_else() {
             {"apiGroups": ["apps.kruise.io"], "resources": ["sidecarsets/finalizers"], "verbs": ["update"]},
             {"apiGroups": [""], "resources": ["pods", "pods/status"], "verbs": ["patch"]},
             {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
+            {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]},
+            {"apiGroups": ["apps.kruise.io"], "resources": ["containerrecreaterequests"], "verbs": ["get", "create"]},
+            {"apiGroups": [""], "resources": ["pods/finalizers"], "verbs": ["update"]},
         ])
     );
     let lease =

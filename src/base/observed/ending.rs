@@ -112,9 +112,14 @@ impl<'de> Deserialize<'de> for Wishes {
 }
 
 impl Wire {
+    /// Whether one of its containers is to be ended when the work beside it has.
+    pub fn has_sidecars_to_end(&self) -> bool {
+        self.spec.containers.iter().any(|container| container.env.is_sidecar())
+    }
+
     /// How the pod ends, if one of its containers is to be ended.
     pub(super) fn ending(&self, interner: &mut Interner) -> Option<Box<Ending>> {
-        if !self.spec.containers.iter().any(|container| container.env.is_sidecar()) {
+        if !self.has_sidecars_to_end() {
             return None;
         }
         let exit_code = |name: &str| {

@@ -2,6 +2,7 @@ use serde_json::json;
 
 use super::*;
 
+#[expect(clippy::needless_pass_by_value, reason = "so that calls stay short")]
 fn marks(annotations: serde_json::Value) -> Marks {
     let wire: Wire = serde_json::from_value(json!({"metadata": {"annotations": annotations}})).unwrap();
     Marks::read(&wire, &mut Interner::default())

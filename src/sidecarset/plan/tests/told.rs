@@ -150,7 +150,7 @@ fn a_paused_set_and_one_that_updates_nothing_change_no_spec() {
 fn the_present_content_is_recorded_before_a_pod_refers_to_it() {
     let mut cluster = Cluster::of([wanted(&json!({}))], [at("log:v1", "web-1")]);
     let plan = cluster.plan("log");
-    let [Action::Create { target, .. }] = plan.first.as_slice() else { panic!("{plan:?}") };
+    let [Task { action: Action::Create { target, .. }, .. }] = plan.first.as_slice() else { panic!("{plan:?}") };
     let name = target.name.clone();
     cluster.carry_out(plan);
     assert_eq!(cluster.sets["log"]["status"]["latestRevision"], name);

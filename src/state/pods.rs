@@ -1,0 +1,205 @@
+//! Pods, and what is kept of each: the whole of those that sets were injected into, and for a while those whose work is done
+//! while sidecars of theirs still run. Of all others nothing.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::State;
+use crate::{
+    base::{
+        interned::Interner,
+        observed::{Pod, Wire},
+    },
+    plan::Key,
+    sidecarset::{keys::INJECTED_LIST, member::Member},
+    terminator::classify,
+};
+
+/// A pod, as far as any reconciler looks at it.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    namespace: Arc<str>,
+    name: Arc<str>,
+    // Most pods are neither, and a list of all is held for a moment.
+    member: Option<Box<Member>>,
+    finished: Option<Box<Pod>>,
+}
+
+impl Observed {
+    /// Reads a pod.
+    pub fn read(pod: &Wire, interner: &mut Interner) -> Self {
+        let name_of = |name: &Option<String>| name.as_deref().unwrap_or_default().to_owned();
+        let (namespace, name) = (interner.of(&name_of(&pod.metadata.namespace)), name_of(&pod.metadata.name).into());
+        let is_member = pod.annotation(INJECTED_LIST).is_some_and(|list| !list.is_empty());
+        let member = is_member.then(|| Box::new(Member::read(pod, interner)));
+        let whole = |interner: &mut Interner| member.as_ref().map_or_else(|| pod.observe(interner), |member| member.pod.clone());
+        let finished = pod.has_sidecars_to_end().then(|| whole(interner)).filter(classify::is_due).map(Box::new);
+        Self { namespace, name, member, finished }
+    }
+}
+
+/// Pods whose work is done while sidecars of theirs still run, by namespace and name.
+#[derive(Debug, Default)]
+pub(super) struct Finished(HashMap<Key, Arc<Pod>>);
+
+impl Finished {
+    /// The pod under a key.
+    pub(super) fn get(&self, key: &Key) -> Option<&Arc<Pod>> {
+        self.0.get(key)
+    }
+
+    /// All keys.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.0.keys()
+    }
+
+    /// Takes in a pod, or that it is none of these any more; says whether that makes work. What is older than what is known is
+    /// passed over: answers to our own requests come before the watch tells of them.
+    fn apply(&mut self, key: &Key, pod: Option<Box<Pod>>) -> bool {
+        let Some(pod) = pod else { return self.0.remove(key).is_some() };
+        if self.0.get(key).is_some_and(|known| !pod.is_newer_than(known)) {
+            return false;
+        }
+        self.0.insert(key.clone(), Arc::from(pod));
+        true
+    }
+}
+
+impl State {
+    /// A pod was made or changed.
+    pub fn observe_pod(&mut self, pod: Observed) {
+        let Observed { namespace, name, member, finished } = pod;
+        match member {
+            Some(member) => self.apply_pod(*member),
+            None => self.forget_member(&namespace, &name),
+        }
+        self.apply_finished(key(&namespace, &name), finished);
+    }
+
+    /// A pod as it is after a request of ours. One that is gone by now stays gone.
+    pub fn observe_answer(&mut self, pod: Observed) {
+        let Observed { namespace, name, member, finished } = pod;
+        if let Some(member) = member {
+            self.assume_pod(*member);
+        }
+        let key = key(&namespace, &name);
+        if self.finished.get(&key).is_some() {
+            self.apply_finished(key, finished);
+        }
+    }
+
+    /// A pod is gone.
+    pub fn delete_pod(&mut self, namespace: &str, name: &str) {
+        self.forget_member(namespace, name);
+        self.apply_finished(key(namespace, name), None);
+    }
+
+    /// These are all pods that there are.
+    pub fn observe_all_pods(&mut self, pods: Vec<Observed>) {
+        let mut before = std::mem::take(&mut self.finished);
+        let mut members = Vec::new();
+        for pod in pods {
+            members.extend(pod.member.map(|member| *member));
+            let key = key(&pod.namespace, &pod.name);
+            if let Some(known) = before.0.remove(&key).filter(|known| pod.finished.as_ref().is_some_and(|pod| known.is_newer_than(pod))) {
+                self.finished.0.insert(key, known);
+            } else if pod.finished.is_some() {
+                self.apply_finished(key, pod.finished);
+            }
+        }
+        // Those that are no longer any of these have nothing to remember.
+        self.touched.extend(before.0.into_keys());
+        self.reset_pods(members);
+    }
+
+    fn apply_finished(&mut self, key: Key, pod: Option<Box<Pod>>) {
+        if self.gates.sidecar_terminator && self.finished.apply(&key, pod) {
+            self.touched.insert(key);
+        }
+    }
+}
+
+fn key(namespace: &str, name: &str) -> Key {
+    Key::Pod { namespace: namespace.into(), name: name.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::base::gates::Gates;
+
+    /// A pod of a Job whose work has ended or not, with a sidecar that still runs or not.
+    fn pod(name: &str, version: u64, has_worked: bool, has_sidecar: bool) -> Observed {
+        let state = |has_ended: bool| if has_ended { json!({"terminated": {"exitCode": 0}}) } else { json!({"running": {}}) };
+        let env = json!([{"name": "KRUISE_TERMINATE_SIDECAR_WHEN_JOB_EXIT", "value": "true"}]);
+        let object = json!({
+            "metadata": {"namespace": "jobs", "name": name, "uid": name, "resourceVersion": version.to_string()},
+            "spec": {"restartPolicy": "Never", "containers": [{"name": "main"}, {"name": "mesh", "env": env}]},
+            "status": {"phase": "Running", "containerStatuses": [{"name": "main", "state": state(has_worked)}, {"name": "mesh", "state": state(!has_sidecar)}]}});
+        let wire: Wire = serde_json::from_str(&object.to_string()).unwrap();
+        Observed::read(&wire, &mut Interner::default())
+    }
+
+    fn state() -> State {
+        State::new(Gates { sidecar_terminator: true, ..Gates::default() })
+    }
+
+    /// The names of the pods that there may be work for since the last time.
+    fn touched(state: &mut State) -> Vec<String> {
+        let names = state.take_touched().into_iter().filter_map(|key| match key {
+            Key::Pod { name, .. } => Some(name.to_string()),
+            Key::SidecarSet(_) => None,
+        });
+        names.collect()
+    }
+
+    fn version(state: &State, name: &str) -> Option<String> {
+        state.finished.get(&key("jobs", name)).map(|pod| pod.resource_version.to_string())
+    }
+
+    #[test]
+    fn a_pod_is_kept_from_the_end_of_its_work_to_that_of_its_sidecars() {
+        let mut state = state();
+        state.observe_pod(pod("a", 1, false, true));
+        assert_eq!((touched(&mut state), version(&state, "a")), (vec![], None));
+        state.observe_pod(pod("a", 2, true, true));
+        assert_eq!((touched(&mut state), version(&state, "a")), (vec!["a".to_owned()], Some("2".to_owned())));
+        state.observe_pod(pod("a", 3, true, false));
+        assert_eq!((touched(&mut state), version(&state, "a")), (vec!["a".to_owned()], None), "so that nothing of it is remembered");
+    }
+
+    #[test]
+    fn without_the_gate_no_such_pod_is_kept() {
+        let mut state = State::default();
+        state.observe_pod(pod("a", 1, true, true));
+        state.observe_all_pods(vec![pod("b", 1, true, true)]);
+        assert_eq!((touched(&mut state), state.finished.keys().count()), (vec![], 0));
+    }
+
+    #[test]
+    fn an_answer_is_not_undone_by_an_older_event_and_brings_back_no_pod_that_is_gone() {
+        let mut state = state();
+        state.observe_pod(pod("a", 1, true, true));
+        state.observe_answer(pod("a", 5, true, true));
+        touched(&mut state);
+        state.observe_pod(pod("a", 4, true, true));
+        assert_eq!((touched(&mut state), version(&state, "a")), (vec![], Some("5".to_owned())));
+        state.delete_pod("jobs", "a");
+        assert_eq!(touched(&mut state), ["a"]);
+        state.observe_answer(pod("a", 6, true, true));
+        assert_eq!((touched(&mut state), version(&state, "a")), (vec![], None));
+    }
+
+    #[test]
+    fn a_new_list_forgets_what_is_not_in_it_and_keeps_what_it_is_behind_of() {
+        let mut state = state();
+        for name in ["gone", "known"] {
+            state.observe_pod(pod(name, 5, true, true));
+        }
+        touched(&mut state);
+        state.observe_all_pods(vec![pod("known", 4, true, true), pod("new", 4, true, true), pod("busy", 4, false, true)]);
+        assert_eq!(touched(&mut state), ["gone", "new"]);
+        assert_eq!([version(&state, "gone"), version(&state, "known"), version(&state, "new")], [None, Some("5".into()), Some("4".into())]);
+    }
+}
