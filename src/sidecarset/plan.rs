@@ -177,18 +177,22 @@ fn in_turn<'p>(
     limits: &Limits,
     behind: &mut Behind<'p>,
 ) -> Vec<&'p Arc<Member>> {
-    if waiting.is_empty() {
+    let of = |position: &usize| found.get(*position);
+    let is_full = limits.partition == 0 && limits.unavailable >= limits.max_unavailable;
+    // Most plans of a rollout find that nobody's turn has come: then the order does not matter.
+    if is_full && waiting.iter().filter_map(of).all(|pod| pod.is_available) {
+        waiting.iter().filter_map(of).for_each(|pod| behind.add(Why::MaxUnavailable, pod.member));
         return Vec::new();
     }
     let pods: Vec<_> = found.iter().map(|pod| &pod.member.pod).collect();
     let ordered = rollout.order.sort(&pods, waiting);
-    let candidate = |position: &usize| Some(Candidate { position: *position, is_available: found.get(*position)?.is_available });
+    let candidate = |position: &usize| Some(Candidate { position: *position, is_available: of(position)?.is_available });
     let candidates: Vec<_> = ordered.iter().filter_map(candidate).collect();
     let taken = take(&candidates, limits);
     let chosen: BTreeSet<usize> = taken.positions.iter().copied().collect();
     let first_held = ordered.len() - taken.held_by_partition;
     for (place, position) in ordered.iter().enumerate() {
-        let Some(pod) = found.get(*position) else { continue };
+        let Some(pod) = of(position) else { continue };
         let why = match (chosen.contains(position), place < first_held) {
             (true, _) => Why::Updating,
             (false, true) => Why::MaxUnavailable,
@@ -196,7 +200,7 @@ fn in_turn<'p>(
         };
         behind.add(why, pod.member);
     }
-    taken.positions.into_iter().filter_map(|position| found.get(position)).map(|pod| pod.member).collect()
+    taken.positions.iter().filter_map(of).map(|pod| pod.member).collect()
 }
 
 /// A pod with two live twins is brought to rest, also while the rollout is paused: it takes no pod away.
