@@ -38,6 +38,9 @@ pub enum Failure {
     /// The API server does not want it.
     #[error("{0}")]
     Refused(String),
+    /// The API server has no time for it. Nothing was done.
+    #[error("{0}")]
+    Busy(String),
     /// Nobody knows whether it was done.
     #[error("{0}")]
     Unknown(String),
@@ -176,7 +179,7 @@ fn failure(error: kube::Error) -> Failure {
     match error {
         kube::Error::Api(status) => match status.code {
             404 | 409 | 410 => Failure::Outdated(status.message.clone()),
-            // Busy, or ill: nothing was done, but nothing was judged either.
+            429 | 503 => Failure::Busy(status.message.clone()),
             500.. | 408 => Failure::Unknown(status.message.clone()),
             _ => Failure::Refused(status.message.clone()),
         },

@@ -21,6 +21,8 @@ const CONTROLLER: &str = "sidecarset-controller";
 const INSTANCE: &str = "outrigger";
 /// Events of objects without a namespace are kept here, as Kubernetes' own are.
 const ELSEWHERE: &str = "default";
+/// How long an answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// What was told longer ago is told again.
 const FORGET_AFTER: Duration = Duration::from_mins(30);
 /// The longest sentence that the API server takes.
@@ -50,9 +52,14 @@ impl Teller {
         }
         let namespace = if event.about.namespace.is_empty() { ELSEWHERE } else { &event.about.namespace };
         let events = Api::<Object>::namespaced(self.client.clone(), namespace);
-        if let Err(error) = events.create(&PostParams::default(), &Self::object(event, namespace, now)).await {
-            tracing::warn!(%error, reason = event.reason, about = %event.about.name, "an event could not be told");
-        }
+        let (parameters, object) = (PostParams::default(), Self::object(event, namespace, now));
+        let told = tokio::time::timeout(PATIENCE, events.create(&parameters, &object)).await;
+        let problem = match told {
+            Ok(Ok(_)) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no answer in time".to_owned(),
+        };
+        tracing::warn!(problem, reason = event.reason, about = %event.about.name, "an event could not be told");
     }
 
     fn is_news(&self, event: &Event) -> bool {

@@ -39,8 +39,9 @@ impl Desk {
         self.refused.insert(uid.to_owned(), now + REFUSED_FOR);
     }
 
-    /// When a refused pod is to be tried again.
-    pub fn next_try(&self) -> Option<Instant> {
+    /// When a refused pod is to be tried again. Those whose time has come are so now, and forgotten.
+    pub fn next_try(&mut self, now: Instant) -> Option<Instant> {
+        self.refused.retain(|_, until| now < *until);
         self.refused.values().min().copied()
     }
 
@@ -98,6 +99,7 @@ mod tests {
         let (mut desk, now) = (Desk::default(), Instant::now());
         desk.refuse("a", now);
         assert!(desk.is_refused("a", now) && !desk.is_refused("b", now) && !desk.is_refused("a", now + REFUSED_FOR));
-        assert_eq!(desk.next_try(), Some(now + REFUSED_FOR));
+        assert_eq!(desk.next_try(now), Some(now + REFUSED_FOR));
+        assert_eq!(desk.next_try(now + REFUSED_FOR), None, "it would be looked at again and again");
     }
 }

@@ -199,12 +199,12 @@ impl Runner {
             }
             if let Err(failure) = self.apply.carry_out(&task.action).await {
                 self.tell(failed_event(task, &failure).as_ref()).await;
-                return Some(self.trouble(key, &task.action, &failure, desk));
+                self.trouble(key, &task.action, &failure, desk);
+                return Some(Instant::now() + desk.failed());
             }
             self.tell(task.done.as_ref()).await;
         }
-        let mut again = self.write_status(key, plan.status, desk, term).await;
-        let mut failures = Vec::new();
+        let (due, mut failures) = self.write_status(plan.status, desk, term).await;
         {
             let requests = plan.each.into_iter().map(|task| self.task(task, term));
             let mut requests = stream::iter(requests).buffer_unordered(REQUESTS);
@@ -212,15 +212,21 @@ impl Runner {
                 failures.extend(failed);
             }
         }
-        if failures.is_empty() {
-            desk.succeeded();
-        }
-        let later = failures.iter().map(|(action, failure)| self.trouble(key, action, failure, desk)).min();
-        again = earlier(again, later);
         for event in &plan.events {
             self.tell(Some(event)).await;
         }
-        earlier(again, desk.next_try())
+        for (action, failure) in &failures {
+            self.trouble(key, action, failure, desk);
+        }
+        let now = Instant::now();
+        // One that was outdated may be outdated by something that touches nobody.
+        let retry = if failures.is_empty() {
+            desk.succeeded();
+            None
+        } else {
+            Some(now + desk.failed())
+        };
+        earlier(earlier(due, retry), desk.next_try(now))
     }
 
     async fn tell(&self, event: Option<&Event>) {
@@ -240,44 +246,47 @@ impl Runner {
                 }
                 (task.done, None)
             }
-            // A new plan is made on what is true now.
-            Err(Failure::Outdated(_)) => (None, None),
             Err(failure) => (failed_event(&task, &failure), Some(failure)),
         };
         self.tell(event.as_ref()).await;
         failed.map(|failure| (task.action, failure))
     }
 
-    async fn write_status(&self, key: &Key, status: Option<Patch>, desk: &mut Desk, term: &Term) -> Option<Instant> {
-        let status = status?;
+    /// Writes the status if it is time. Gives when it is time otherwise, and what went wrong.
+    async fn write_status(&self, status: Option<Patch>, desk: &mut Desk, term: &Term) -> (Option<Instant>, Vec<(Action, Failure)>) {
+        let Some(status) = status.filter(|_| term.is_current()) else { return (None, Vec::new()) };
         let now = Instant::now();
         let due = desk.status_due(&status.body, now);
         if due > now {
-            return Some(due);
+            return (Some(due), Vec::new());
         }
-        if !term.is_current() {
-            return None;
-        }
+        let body = status.body.clone();
         let action = Action::Patch(status);
-        let written = self.apply.carry_out(&action).await;
-        if let Action::Patch(status) = &action {
-            desk.wrote_status(status.body.clone(), now);
+        match self.apply.carry_out(&action).await {
+            Ok(()) => {
+                desk.wrote_status(body, now);
+                (None, Vec::new())
+            }
+            Err(failure) => (None, vec![(action, failure)]),
         }
-        written.err().map(|failure| self.trouble(key, &action, &failure, desk))
     }
 
-    /// Remembers a failure; says when to try again.
-    fn trouble(&self, key: &Key, action: &Action, failure: &Failure, desk: &mut Desk) -> Instant {
-        self.metrics.reconcile_errors.inc();
-        let (target, now) = (about(action), Instant::now());
+    /// Remembers a failure.
+    fn trouble(&self, key: &Key, action: &Action, failure: &Failure, desk: &mut Desk) {
+        let target = about(action);
         match failure {
-            Failure::Refused(_) if target.kind == Kind::POD => desk.refuse(&target.uid, now),
-            Failure::Outdated(_) | Failure::Refused(_) => {}
+            // A new plan is made on what is true then.
+            Failure::Outdated(_) => {
+                tracing::debug!(?key, kind = target.kind.kind, namespace = %target.namespace, name = %target.name, %failure, "outdated");
+                return;
+            }
+            Failure::Refused(_) if target.kind == Kind::POD => desk.refuse(&target.uid, Instant::now()),
+            Failure::Refused(_) | Failure::Busy(_) => {}
             // It may have been done: look before anything else is.
             Failure::Unknown(_) => desk.is_verified = false,
         }
+        self.metrics.reconcile_errors.inc();
         tracing::warn!(?key, kind = target.kind.kind, namespace = %target.namespace, name = %target.name, %failure, "not done");
-        now + desk.failed()
     }
 }
 
