@@ -72,7 +72,7 @@ impl State {
             Some(member) => self.apply_pod(*member),
             None => self.forget_member(&namespace, &name),
         }
-        self.apply_finished(key(&namespace, &name), finished);
+        self.apply_finished(&namespace, &name, finished);
     }
 
     /// A pod as it is after a request of ours. One that is gone by now stays gone.
@@ -81,16 +81,15 @@ impl State {
         if let Some(member) = member {
             self.assume_pod(*member);
         }
-        let key = key(&namespace, &name);
-        if self.finished.get(&key).is_some() {
-            self.apply_finished(key, finished);
+        if self.finished.get(&key(&namespace, &name)).is_some() {
+            self.apply_finished(&namespace, &name, finished);
         }
     }
 
     /// A pod is gone.
     pub fn delete_pod(&mut self, namespace: &str, name: &str) {
         self.forget_member(namespace, name);
-        self.apply_finished(key(namespace, name), None);
+        self.apply_finished(namespace, name, None);
     }
 
     /// These are all pods that there are.
@@ -99,11 +98,11 @@ impl State {
         let mut members = Vec::new();
         for pod in pods {
             members.extend(pod.member.map(|member| *member));
+            let Some(finished) = pod.finished else { continue };
             let key = key(&pod.namespace, &pod.name);
-            if let Some(known) = before.0.remove(&key).filter(|known| pod.finished.as_ref().is_some_and(|pod| known.is_newer_than(pod))) {
-                self.finished.0.insert(key, known);
-            } else if pod.finished.is_some() {
-                self.apply_finished(key, pod.finished);
+            match before.0.remove(&key).filter(|known| known.is_newer_than(&finished)) {
+                Some(known) => drop(self.finished.0.insert(key, known)),
+                None => self.apply_finished(&pod.namespace, &pod.name, Some(finished)),
             }
         }
         // Those that are no longer any of these have nothing to remember.
@@ -111,8 +110,12 @@ impl State {
         self.reset_pods(members);
     }
 
-    fn apply_finished(&mut self, key: Key, pod: Option<Box<Pod>>) {
-        if self.gates.sidecar_terminator && self.finished.apply(&key, pod) {
+    fn apply_finished(&mut self, namespace: &str, name: &str, pod: Option<Box<Pod>>) {
+        if !self.gates.sidecar_terminator {
+            return;
+        }
+        let key = key(namespace, name);
+        if self.finished.apply(&key, pod) {
             self.touched.insert(key);
         }
     }
@@ -194,12 +197,17 @@ mod tests {
     #[test]
     fn a_new_list_forgets_what_is_not_in_it_and_keeps_what_it_is_behind_of() {
         let mut state = state();
-        for name in ["gone", "known"] {
+        for name in ["gone", "known", "ended"] {
             state.observe_pod(pod(name, 5, true, true));
         }
         touched(&mut state);
-        state.observe_all_pods(vec![pod("known", 4, true, true), pod("new", 4, true, true), pod("busy", 4, false, true)]);
-        assert_eq!(touched(&mut state), ["gone", "new"]);
+        state.observe_all_pods(vec![
+            pod("known", 4, true, true),
+            pod("new", 4, true, true),
+            pod("busy", 4, false, true),
+            pod("ended", 6, true, false),
+        ]);
+        assert_eq!(touched(&mut state), ["ended", "gone", "new"]);
         assert_eq!([version(&state, "gone"), version(&state, "known"), version(&state, "new")], [None, Some("5".into()), Some("4".into())]);
     }
 }

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::outrigger::sidecarset::api::SidecarSet;
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, PodTemplateSpec};
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
-use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, ObjectMeta, Preconditions};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams, Preconditions};
 use kube::core::GroupVersionKind;
 use serde_json::{Value, json};
 
@@ -54,10 +55,24 @@ fn job() -> Job {
 /// A sandbox with a set whose sidecar asks for its end, and a server that leads.
 async fn with_sidecars(cluster: &Arc<Cluster>, purpose: &str, flags: &[&str]) -> Result<(Sandbox, Outrigger)> {
     let (sandbox, server) = served_with(cluster, purpose, flags).await?;
-    let env = json!([{"name": "KRUISE_TERMINATE_SIDECAR_WHEN_JOB_EXIT", "value": "true"}]);
-    let set = json!({"containers": [{"name": "mesh", "image": "registry.example/mesh:1", "env": env}]});
-    apply_set(&sandbox, &server, "mesh", set).await?;
+    apply_set(&sandbox, &server, "mesh", sidecar(&json!([]))).await?;
     Ok((sandbox, server))
+}
+
+/// The spec of the set; `ports` are there to be changed.
+fn sidecar(ports: &Value) -> Value {
+    let env = json!([{"name": "KRUISE_TERMINATE_SIDECAR_WHEN_JOB_EXIT", "value": "true"}]);
+    json!({"containers": [{"name": "mesh", "image": "registry.example/mesh:1", "env": env, "ports": ports}]})
+}
+
+/// Returns when the leader has seen the sandbox's pods as they are: when it says of one that it cannot have a changed set, which it can
+/// only say of the latest version of a pod.
+async fn is_seen_by_the_leader(sandbox: &Sandbox) -> Result<()> {
+    let sets = Api::<SidecarSet>::all(sandbox.cluster.client());
+    let change = json!({"spec": sidecar(&json!([{"containerPort": 15000, "protocol": "TCP"}]))});
+    sets.patch(&format!("mesh-{}", sandbox.namespace), &PatchParams::default(), &Patch::Merge(change)).await?;
+    the_pod(sandbox, "the leader says that it cannot be updated", |pod| condition(pod, "SidecarSetUpgradable") == Some("False")).await?;
+    Ok(())
 }
 
 fn exit_code(pod: &Pod, container: &str) -> Option<i32> {
@@ -70,9 +85,9 @@ fn phase(pod: &Pod) -> &str {
     pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default()
 }
 
-fn has_condition(pod: &Pod, kind: &str) -> bool {
+fn condition<'p>(pod: &'p Pod, kind: &str) -> Option<&'p str> {
     let mut conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    conditions.any(|condition| condition.type_ == kind && condition.status == "True")
+    conditions.find(|condition| condition.type_ == kind).map(|condition| condition.status.as_str())
 }
 
 /// The one pod of the Job, when `done` holds for it.
@@ -96,7 +111,7 @@ pub(crate) async fn a_job_completes_although_its_sidecar_never_ends_of_itself(cl
     sandbox.watch::<Job>().named("load").until_it("the job is complete", is_complete).await?;
     let pod = the_pod(&sandbox, "the kubelet has ended the sidecar", |pod| exit_code(pod, "mesh").is_some()).await?;
     ensure!((exit_code(&pod, "main"), exit_code(&pod, "mesh")) == (Some(0), Some(137)), "{:?}", pod.status);
-    ensure!(phase(&pod) == "Succeeded" && has_condition(&pod, "SidecarTerminated"), "{:?}", pod.status);
+    ensure!(phase(&pod) == "Succeeded" && condition(&pod, "SidecarTerminated") == Some("True"), "{:?}", pod.status);
     eventually("event", Duration::from_secs(10), async || {
         let told = told(&sandbox, &pod, "SidecarTerminator").await?;
         ensure!(told == ["Marked as Succeeded: the work has ended, and the kubelet ends the sidecars that still run"], "{told:?}");
@@ -129,6 +144,7 @@ async fn see_the_request(sandbox: &Sandbox, without_gate: Outrigger) -> Result<(
     let pod = the_pod(sandbox, "the work has ended", |pod| exit_code(pod, "main") == Some(0)).await?;
     let name = format!("sidecar-termination-{}", pod.metadata.uid.clone().context("no uid")?);
     let kind = GroupVersionKind::gvk("apps.kruise.io", "v1alpha1", "ContainerRecreateRequest");
+    is_seen_by_the_leader(sandbox).await?;
     let requests: Api<DynamicObject> = Api::namespaced_with(sandbox.cluster.client(), &sandbox.namespace, &ApiResource::from_gvk(&kind));
     ensure!(requests.list(&ListParams::default()).await?.items.is_empty(), "the gate is off");
     drop(without_gate);
@@ -148,6 +164,6 @@ async fn see_the_request(sandbox: &Sandbox, without_gate: Outrigger) -> Result<(
     .await?;
     // A sidecar whose exit code counts: the pod goes on until the agent has done its part.
     let pod = sandbox.api::<Pod>().get(pod.metadata.name.as_deref().unwrap_or_default()).await?;
-    ensure!(phase(&pod) == "Running" && !has_condition(&pod, "SidecarTerminated"), "{:?}", pod.status);
+    ensure!(phase(&pod) == "Running" && condition(&pod, "SidecarTerminated").is_none(), "{:?}", pod.status);
     Ok(())
 }
