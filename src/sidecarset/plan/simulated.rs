@@ -21,7 +21,7 @@ fn hold(setting: &Setting, steps: &[Step]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { max_shrink_iters: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 4, max_shrink_iters: 2000, ..ProptestConfig::default() })]
 
     #[test]
     fn a_rollout_keeps_its_promises_whatever_happens(setting in users::settings(), steps in proptest::collection::vec(users::steps(), 0..120)) {

@@ -207,8 +207,12 @@ impl World {
         let rollout = self.cluster.rollout(set);
         assert!(before.is_active(), "{before:?}");
         if before.noted_hash(set) == after.noted_hash(set) {
-            let is_live = |pod: &Fixture| self.live_twins(set, pod).into_iter().max() == Some(2);
-            assert!(is_live(before) && !is_live(after), "{set} changed {} for nothing", before.name());
+            assert!(
+                !self.is_at_rest(set, before) && self.is_at_rest(set, after),
+                "{set} changed {} for nothing{}",
+                before.name(),
+                self.tale()
+            );
             return false;
         }
         let strategy = &rollout.set.spec.update_strategy;
@@ -224,19 +228,20 @@ impl World {
         true
     }
 
-    /// How many twins of each hot sidecar have a real image.
-    fn live_twins(&self, set: &str, pod: &Fixture) -> Vec<usize> {
+    /// Whether of all twins one idles: in a pod that has what the set wants, with the set's own empty image.
+    fn is_at_rest(&self, set: &str, pod: &Fixture) -> bool {
         let rollout = self.cluster.rollout(set);
-        let live = |names: Vec<String>| names.iter().filter(|name| !pod.image_of(name).starts_with("empty")).count();
-        rollout.hot().map(|sidecar| live(sidecar.containers())).collect()
+        let is_updated = pod.noted_hash(set) == rollout.hash;
+        rollout.hot().all(|sidecar| {
+            let [_, other] = pod.twins(&sidecar.name);
+            if is_updated { pod.image_of(&other) == sidecar.empty_image } else { pod.image_of(&other).starts_with("empty") }
+        })
     }
 
     /// Whether a pod serves, as far as a set is concerned: by what is true, not by what its annotations say.
     fn is_up(&self, set: &str, pod: &Fixture) -> bool {
         let containers = &self.cluster.rollout(set).containers;
-        pod.is_ready()
-            && containers.iter().all(|name| !pod.has_yet_to_start(name))
-            && self.live_twins(set, pod).into_iter().all(|live| live == 1)
+        pod.is_ready() && containers.iter().all(|name| !pod.has_yet_to_start(name)) && self.is_at_rest(set, pod)
     }
 
     /// Pods that have come up, or are none of the set's any more, are not down because of us.
