@@ -1,8 +1,11 @@
-//! What a review costs without the wire: reading it, deciding, writing the answer, each and together.
+//! What a review costs without the wire: reading it, deciding, writing the answer, each and together. And what it costs to
+//! plan the rollout of a set, which is done anew after each change of its pods.
 
 #![expect(clippy::expect_used, reason = "a fixture that does not load ends the bench")]
 
 mod fixtures;
+#[path = "admission/rollout.rs"]
+mod rollout;
 
 use std::{hint::black_box, time::Duration};
 
@@ -15,6 +18,8 @@ use outrigger::{
     handlers::pod,
     state::State,
 };
+use rollout::Stage;
+use serde_json::json;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -74,9 +79,28 @@ fn among(criterion: &mut Criterion, name: &str, app: &str, matching: usize, othe
     group.finish();
 }
 
+/// The order is to be linear in the pods: ten times as many cost ten times as much.
+fn plan(criterion: &mut Criterion) {
+    let scatter = json!({"scatterStrategy": [{"key": "zone", "value": "*"}]});
+    for (name, stage, order) in
+        [("idle", Stage::Idle, json!({})), ("midway", Stage::Midway, json!({})), ("midway, scattered", Stage::Midway, scatter)]
+    {
+        let mut group = criterion.benchmark_group(format!("plan {name}"));
+        for count in [1_000, 10_000] {
+            let picture = rollout::picture(count, stage, &order);
+            assert_eq!(rollout::planned(&picture).is_done(), stage == Stage::Idle);
+            group.throughput(Throughput::Elements(count as u64));
+            group.bench_function(BenchmarkId::from_parameter(count), |bencher| {
+                bencher.iter(|| rollout::planned(black_box(&picture)).each.len())
+            });
+        }
+        group.finish();
+    }
+}
+
 criterion_group! {
     name = admission;
     config = Criterion::default().warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3));
-    targets = envelope, whole
+    targets = envelope, whole, plan
 }
 criterion_main!(admission);

@@ -131,3 +131,6 @@ pub fn target(member: &Member) -> Target {
     let pod = &member.pod;
     Target { kind: Kind::POD, namespace: pod.namespace.to_string(), name: pod.name.to_string(), uid: pod.uid.to_string() }
 }
+
+#[cfg(test)]
+mod tests;

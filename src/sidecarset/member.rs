@@ -119,3 +119,6 @@ impl Member {
         self.find(name)?.status.as_ref()
     }
 }
+
+#[cfg(test)]
+mod tests;

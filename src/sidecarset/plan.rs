@@ -274,4 +274,6 @@ fn status_patch(rollout: &Rollout, status: &SidecarSetStatus) -> Patch {
 }
 
 #[cfg(test)]
+mod simulated;
+#[cfg(test)]
 mod tests;

@@ -132,3 +132,6 @@ fn is_taken_over(member: &Member, rollout: &Rollout) -> bool {
     let is_serving = member.pod.is_available() || member.pod.containers.iter().all(is_up);
     is_serving && member.is_consistent(rollout, staying)
 }
+
+#[cfg(test)]
+mod tests;
