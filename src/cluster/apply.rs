@@ -38,6 +38,9 @@ pub enum Failure {
     /// The API server does not want it.
     #[error("{0}")]
     Refused(String),
+    /// The API server says that the object may not become that.
+    #[error("{0}")]
+    Invalid(String),
     /// The API server has no time for it. Nothing was done.
     #[error("{0}")]
     Busy(String),
@@ -179,6 +182,7 @@ fn failure(error: kube::Error) -> Failure {
     match error {
         kube::Error::Api(status) => match status.code {
             404 | 409 | 410 => Failure::Outdated(status.message.clone()),
+            422 => Failure::Invalid(status.message.clone()),
             429 | 503 => Failure::Busy(status.message.clone()),
             500.. | 408 => Failure::Unknown(status.message.clone()),
             _ => Failure::Refused(status.message.clone()),

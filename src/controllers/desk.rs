@@ -12,6 +12,8 @@ const STATUS_EVERY: Duration = Duration::from_secs(1);
 const SAME_STATUS_EVERY: Duration = Duration::from_mins(1);
 /// A pod that the API server would not change is left alone for a while, so that others get their turn.
 const REFUSED_FOR: Duration = Duration::from_secs(15);
+/// An API server that lets no native sidecar be changed is not asked again soon: it takes an upgrade to change that.
+const NATIVE_LEFT_FOR: Duration = Duration::from_hours(1);
 /// How long after the first failure the next attempt is.
 const FIRST_DELAY: Duration = Duration::from_millis(200);
 /// How long at most.
@@ -25,6 +27,7 @@ pub struct Desk {
     failures: u32,
     status: Option<(Value, Instant)>,
     refused: HashMap<String, Instant>,
+    native_left_until: Option<Instant>,
 }
 
 impl Desk {
@@ -37,6 +40,16 @@ impl Desk {
     pub fn refuse(&mut self, uid: &str, now: Instant) {
         self.refused.retain(|_, until| now < *until);
         self.refused.insert(uid.to_owned(), now + REFUSED_FOR);
+    }
+
+    /// Whether images of native sidecars may be changed in running pods, as far as known.
+    pub fn may_change_native(&self, now: Instant) -> bool {
+        self.native_left_until.is_none_or(|until| until <= now)
+    }
+
+    /// Remembers that the API server does not let them be changed: such pods are left as they are.
+    pub fn leave_native(&mut self, now: Instant) {
+        self.native_left_until = Some(now + NATIVE_LEFT_FOR);
     }
 
     /// When a refused pod is to be tried again. Those whose time has come are so now, and forgotten.
@@ -92,6 +105,14 @@ mod tests {
         assert!(waits.is_sorted() && waits.first() == Some(&FIRST_DELAY) && waits.last() == Some(&LONGEST_DELAY), "{waits:?}");
         desk.succeeded();
         assert_eq!(desk.failed(), FIRST_DELAY);
+    }
+
+    #[test]
+    fn native_sidecars_that_cannot_be_changed_are_left_for_an_hour() {
+        let (mut desk, now) = (Desk::default(), Instant::now());
+        assert!(desk.may_change_native(now));
+        desk.leave_native(now);
+        assert!(!desk.may_change_native(now) && desk.may_change_native(now + NATIVE_LEFT_FOR));
     }
 
     #[test]

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use parking_lot::RwLock;
+use tokio::time::Instant;
 
+use self::desk::Desk;
 use crate::{
     base::{observed::Pod, selector::Selector},
     cluster::{apply::Failure, facts::Facts},
@@ -52,12 +54,12 @@ impl Planner {
         self.state.read().snapshot().all_keys().collect()
     }
 
-    /// The plan for an object; `None` if there is no such object. `is_refused` says of a pod, by its uid, whether the API server
+    /// The plan for an object; `None` if there is no such object. `desk` says of pods, by their uids, whether the API server
     /// refused to change it a moment ago. Fails if the API server has to be asked and does not answer.
-    pub async fn plan(&self, key: &Key, is_refused: &(dyn Fn(&str) -> bool + Sync)) -> Result<Option<Planned>, Failure> {
+    pub async fn plan(&self, key: &Key, desk: &Desk, now: Instant) -> Result<Option<Planned>, Failure> {
         match self.subject(key) {
             None => Ok(None),
-            Some(Subject::SidecarSet(picture)) => Ok(Some(self.plan_set(&picture, is_refused))),
+            Some(Subject::SidecarSet(picture)) => Ok(Some(self.plan_set(&picture, desk, now))),
             Some(Subject::FinishedPod(pod)) => {
                 let plan = pods::plan(&pod, &self.facts, (self.wall)()).await?;
                 Ok(Some(Planned { plan, pods: None }))
@@ -73,9 +75,13 @@ impl Planner {
         }
     }
 
-    fn plan_set(&self, picture: &Picture, is_refused: &dyn Fn(&str) -> bool) -> Planned {
-        let is_refused = |member: &Member| is_refused(&member.pod.uid);
-        let circumstances = Circumstances { own_namespace: &self.own_namespace, is_refused: &is_refused, now: (self.wall)() };
+    fn plan_set(&self, picture: &Picture, desk: &Desk, now: Instant) -> Planned {
+        let circumstances = Circumstances {
+            own_namespace: &self.own_namespace,
+            is_refused: &|member: &Member| desk.is_refused(&member.pod.uid, now),
+            may_change_native: desk.may_change_native(now),
+            now: (self.wall)(),
+        };
         Planned { plan: plan::plan(picture, &circumstances), pods: picture.rollout.selector.clone() }
     }
 }

@@ -39,6 +39,8 @@ use crate::{
 const PAUSE: Duration = Duration::from_millis(100);
 /// How many objects are reconciled at a time.
 const OBJECTS: usize = 8;
+/// What an API server says that lets no image of an init container be changed: the only thing we change that one may not know.
+const FIXED: &str = "pod updates may not change fields";
 /// How many requests of one plan are under way at a time.
 const REQUESTS: usize = 16;
 
@@ -179,7 +181,7 @@ impl Runner {
     async fn planned(&self, key: &Key, desk: &mut Desk) -> Result<Option<Plan>, Failure> {
         loop {
             let now = Instant::now();
-            let Some(Planned { plan, pods }) = self.planner.plan(key, &|uid| desk.is_refused(uid, now)).await? else { return Ok(None) };
+            let Some(Planned { plan, pods }) = self.planner.plan(key, desk, now).await? else { return Ok(None) };
             let changes_pods = plan.each.iter().any(|task| about(&task.action).kind == Kind::POD);
             match pods {
                 Some(selector) if changes_pods && !desk.is_verified => {
@@ -280,8 +282,9 @@ impl Runner {
                 tracing::debug!(?key, kind = target.kind.kind, namespace = %target.namespace, name = %target.name, %failure, "outdated");
                 return;
             }
-            Failure::Refused(_) if target.kind == Kind::POD => desk.refuse(&target.uid, Instant::now()),
-            Failure::Refused(_) | Failure::Busy(_) => {}
+            Failure::Invalid(problem) if problem.contains(FIXED) => desk.leave_native(Instant::now()),
+            Failure::Refused(_) | Failure::Invalid(_) if target.kind == Kind::POD => desk.refuse(&target.uid, Instant::now()),
+            Failure::Refused(_) | Failure::Invalid(_) | Failure::Busy(_) => {}
             // It may have been done: look before anything else is.
             Failure::Unknown(_) => desk.is_verified = false,
         }
@@ -309,6 +312,6 @@ const fn about(action: &Action) -> &Target {
 
 /// What is told of a request that was refused.
 fn failed_event(task: &Task, failure: &Failure) -> Option<Event> {
-    let event = task.failed.clone().filter(|_| matches!(failure, Failure::Refused(_)))?;
+    let event = task.failed.clone().filter(|_| matches!(failure, Failure::Refused(_) | Failure::Invalid(_)))?;
     Some(Event { note: format!("{}: {failure}", event.note), ..event })
 }

@@ -18,7 +18,7 @@ pub(super) fn fill(object: &mut Value, snapshot: &Snapshot<'_>, own_namespace: &
         return;
     }
     let Some(picture) = snapshot.picture_of(text("/metadata/name")) else { return };
-    let circumstances = Circumstances { own_namespace, is_refused: &|_| false, now };
+    let circumstances = Circumstances { own_namespace, is_refused: &|_| false, may_change_native: true, now };
     let Some(mut patch) = plan(&picture, &circumstances).status else { return };
     let Some(Value::Object(mut status)) = patch.body.get_mut("status").map(Value::take) else { return };
     // In a patch, what is null is taken away.

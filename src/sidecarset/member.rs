@@ -56,6 +56,12 @@ impl Member {
         self.marks.hash_without_image(&rollout.name) == rollout.hash_without_image
     }
 
+    /// Whether the present content has another image for one of the pod's native sidecars.
+    pub fn needs_native_change(&self, rollout: &Rollout) -> bool {
+        let mut native = rollout.sidecars.iter().filter(|sidecar| sidecar.is_native);
+        native.any(|sidecar| self.pod.init_container(&sidecar.name).is_some_and(|present| *present.image != *sidecar.image))
+    }
+
     /// Whether no earlier change of an image is still on its way: each of the set's containers that is ready runs what its spec says.
     /// A container that is not ready never waits, since a newer image may be what mends it.
     pub fn is_settled(&self, rollout: &Rollout) -> bool {

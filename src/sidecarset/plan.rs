@@ -38,6 +38,8 @@ pub struct Circumstances<'c> {
     pub own_namespace: &'c str,
     /// Whether the API server refused to change this pod a moment ago.
     pub is_refused: &'c dyn Fn(&Member) -> bool,
+    /// Whether the API server lets images of native sidecars be changed in running pods, as far as known.
+    pub may_change_native: bool,
     /// The present moment.
     pub now: Timestamp,
 }
@@ -122,6 +124,8 @@ fn kept(member: &Member, rollout: &Rollout, circumstances: &Circumstances<'_>, i
         Some(Why::Paused)
     } else if is_ending || !member.is_settled(rollout) {
         Some(Why::InFlight)
+    } else if !circumstances.may_change_native && member.needs_native_change(rollout) {
+        Some(Why::NativeRefused)
     } else if (circumstances.is_refused)(member) {
         Some(Why::Refused)
     } else {

@@ -35,6 +35,8 @@ pub enum Why {
     InvalidStrategy,
     /// The API server did not take the change.
     Refused,
+    /// The API server lets no images of native sidecars be changed in running pods.
+    NativeRefused,
     /// More than images has changed, so only a new pod can have it.
     NotUpgradable,
     /// Sets of the type `NotUpdate` leave running pods alone.
@@ -58,6 +60,7 @@ impl Why {
         match self {
             Self::InvalidStrategy => "InvalidStrategy",
             Self::Refused => "UpdateRefused",
+            Self::NativeRefused => "NativeSidecarsFixed",
             Self::NotUpgradable => "NotUpgradable",
             Self::NotUpdate => "NotUpdate",
             Self::Paused => "Paused",
@@ -71,6 +74,9 @@ impl Why {
         match self {
             Self::InvalidStrategy => "held, because the update strategy cannot be understood",
             Self::Refused => "not changed, because the API server refused",
+            Self::NativeRefused => {
+                "not updated, because this API server lets no native sidecar be changed: they get it when they are made anew"
+            }
             Self::NotUpgradable => "cannot be updated in place, because more than images changed: they get it when they are made anew",
             Self::NotUpdate => "left as they are by updateStrategy.type NotUpdate",
             Self::Paused => "held by updateStrategy.paused",

@@ -1,6 +1,7 @@
 //! Whole plans, from pictures. Names of cases are those of the reference's tests, where it has them.
 
 mod limits;
+mod native;
 mod rounds;
 mod told;
 
