@@ -3,7 +3,9 @@ use serde_json::json;
 use super::*;
 
 fn marks(annotations: serde_json::Value) -> Marks {
-    let wire: Wire = serde_json::from_value(json!({"metadata": {"annotations": annotations}})).unwrap();
+    let mut object = json!({"metadata": {}});
+    object["metadata"]["annotations"] = annotations;
+    let wire: Wire = serde_json::from_value(object).unwrap();
     Marks::read(&wire, &mut Interner::default())
 }
 

@@ -61,7 +61,7 @@ impl World {
             Step::Finish(pod) => self.with_pod(*pod, |world, name| world.cluster.change(name, |pod| pod.phase("Succeeded"))),
             Step::Image(set, image) => self.edit(*set, |sidecar, name| sidecar["image"] = format!("{name}:{image}").into()),
             Step::Arguments(set, is_more) => {
-                self.edit(*set, |sidecar, _| sidecar["args"] = json!(if *is_more { vec!["-v"] } else { vec![] }))
+                self.edit(*set, |sidecar, _| sidecar["args"] = json!(if *is_more { vec!["-v"] } else { vec![] }));
             }
             Step::EmptyImage(set, image) => self.edit(*set, |sidecar, _| {
                 if sidecar.get("upgradeStrategy").is_some() {
