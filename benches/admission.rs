@@ -91,7 +91,7 @@ fn plan(criterion: &mut Criterion) {
             assert_eq!(rollout::planned(&picture).is_done(), stage == Stage::Idle);
             group.throughput(Throughput::Elements(count as u64));
             group.bench_function(BenchmarkId::from_parameter(count), |bencher| {
-                bencher.iter(|| rollout::planned(black_box(&picture)).each.len())
+                bencher.iter(|| rollout::planned(black_box(&picture)).each.len());
             });
         }
         group.finish();

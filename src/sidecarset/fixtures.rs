@@ -22,7 +22,12 @@ pub(super) fn member(object: Value) -> Member {
 /// A set with this spec; it selects `app=web` unless the spec says otherwise.
 #[expect(clippy::needless_pass_by_value, reason = "so that calls stay short")]
 pub(super) fn rollout(name: &str, spec: Value) -> Rollout {
-    compiled(&set(name, &spec))
+    let mut object = set(name, &json!({}));
+    let Value::Object(members) = spec else { panic!("{spec} is no spec") };
+    for (member, value) in members {
+        object["spec"][member] = value;
+    }
+    compiled(&object)
 }
 
 /// The set as an object, without the hashes that its compilation adds.

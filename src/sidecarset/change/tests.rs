@@ -86,7 +86,7 @@ fn what_ran_before_is_kept_but_for_the_containers_that_change_now() {
     assert_eq!(states("{}", pod().wants("log", "log:v2")), own(json!({})));
 }
 
-/// UpdatePodSidecarSetHash.
+/// `UpdatePodSidecarSetHash` of the reference.
 #[test]
 fn notes_of_any_form_become_notes_of_the_present_form() {
     let new = rollout("log", cold("log:v2"));
@@ -138,13 +138,13 @@ fn annotations_that_the_set_patches_go_along_with_the_image() {
         pod("web-1").injected(&rollout("log", cold("log:v1"))).annotated("a", "old").annotated("b", "old").annotated("c", r#"{"x":1}"#);
     let patches = json!([{"patchPolicy": "Retain", "annotations": {"a": "new", "d": "new"}}, {"patchPolicy": "Overwrite", "annotations": {"b": "new"}},
         {"patchPolicy": "MergePatchJson", "annotations": {"c": r#"{"w":2}"#}}]);
-    let patched = body(&pod, spec(patches));
-    let annotations = &patched["metadata"]["annotations"];
+    let after = body(&pod, spec(patches));
+    let annotations = &after["metadata"]["annotations"];
     assert_eq!(
         [annotations.get("a"), annotations.get("b"), annotations.get("c"), annotations.get("d")],
         [None, Some(&json!("new")), Some(&json!(r#"{"w":2,"x":1}"#)), Some(&json!("new"))]
     );
-    assert_eq!((&patched["spec"]["containers"][0]["image"], &patched["metadata"]["resourceVersion"]), (&json!("log:v2"), &json!("7")));
+    assert_eq!((&after["spec"]["containers"][0]["image"], &after["metadata"]["resourceVersion"]), (&json!("log:v2"), &json!("7")));
 
     let unmergeable = spec(json!([{"patchPolicy": "MergePatchJson", "annotations": {"a": "{}"}}]));
     let Action::Compose { body, resource_version, .. } = upgrade(&pod.member(), &Arc::new(unmergeable), "log-2", NOW) else { panic!() };

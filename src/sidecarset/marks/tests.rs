@@ -4,7 +4,9 @@ use super::*;
 
 #[expect(clippy::needless_pass_by_value, reason = "so that calls stay short")]
 fn marks(annotations: serde_json::Value) -> Marks {
-    let wire: Wire = serde_json::from_value(json!({"metadata": {"annotations": annotations}})).unwrap();
+    let mut object = json!({"metadata": {}});
+    object["metadata"]["annotations"] = annotations;
+    let wire: Wire = serde_json::from_value(object).unwrap();
     Marks::read(&wire, &mut Interner::default())
 }
 

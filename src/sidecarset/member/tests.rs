@@ -21,7 +21,7 @@ fn before(containers: &[(&str, &str)]) -> String {
     json!({"set": {"revision": "x", "updateTimestamp": null, "lastContainerStatuses": images}}).to_string()
 }
 
-/// IsSidecarContainerUpdateCompleted.
+/// `IsSidecarContainerUpdateCompleted` of the reference.
 #[test]
 fn an_update_is_complete_when_the_kubelet_reports_another_image() {
     let set = both("v1");

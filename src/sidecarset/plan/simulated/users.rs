@@ -46,6 +46,8 @@ pub(super) struct Setting {
     pub(super) sets: Vec<Vec<bool>>,
     /// The strategy of each set when everybody has calmed down.
     pub(super) last: Vec<Value>,
+    /// The image of all sidecars then: a new one, or back to the first.
+    pub(super) image: &'static str,
 }
 
 pub(super) fn settings() -> impl Strategy<Value = Setting> {
@@ -58,9 +60,9 @@ pub(super) fn settings() -> impl Strategy<Value = Setting> {
         1 => Just(vec![vec![false], vec![false, false]]),
     ];
     let last = proptest::collection::vec((amounts(1), prop_oneof![Just(json!(0)), amounts(0)]), 2);
-    (1..8usize, sets, last).prop_map(|(pods, sets, last)| {
+    (1..8usize, sets, last, proptest::sample::select(&["v1", "v9"][..])).prop_map(|(pods, sets, last, image)| {
         let last = last.into_iter().map(|(max_unavailable, partition)| json!({"maxUnavailable": max_unavailable, "partition": partition}));
-        Setting { pods, sets, last: last.collect() }
+        Setting { pods, sets, last: last.collect(), image }
     })
 }
 

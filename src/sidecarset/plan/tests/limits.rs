@@ -39,7 +39,7 @@ fn only_selected_pods_are_picked() {
     assert_eq!(picked(wanted(&strategy), pods).len(), 30);
 }
 
-/// CanUpgradePods, and the row of the strategy's tests about another hash without images.
+/// `CanUpgradePods` of the reference, and the row of the strategy's tests about another hash without images.
 #[test]
 fn pods_of_which_more_than_images_differs_are_left_and_told_so() {
     let old = rollout("log", cold("log:v1"));

@@ -189,7 +189,7 @@ fn the_pods_of_a_set_are_those_that_it_selects_and_was_injected_into() {
     assert_eq!((changed, cluster.numbers("log")), (vec!["an-old-one".to_owned(), "j-of-two".to_owned()], [3, 1, 3, 1]));
 }
 
-/// ScopeNamespacePods.
+/// `ScopeNamespacePods` of the reference.
 #[test]
 fn a_set_selects_pods_of_the_namespaces_that_it_names() {
     let rollout = rollout("log", json!({"namespaceSelector": {"matchLabels": {"team": "a"}}}));
