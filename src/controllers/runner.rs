@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// How long an object has peace after a reconcile.
-const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(200);
 /// How many objects are reconciled at a time.
 const OBJECTS: usize = 8;
 /// What an API server says that lets no image of an init container be changed: the only thing we change that one may not know.

@@ -17,6 +17,9 @@ use crate::{
 /// The request that makes the condition say this of the set; `None` if it does.
 pub fn record(member: &Member, rollout: &Rollout, is_upgradable: bool, now: Timestamp) -> Option<Action> {
     let present = member.marks.upgradable.as_deref();
+    if is_upgradable && present.is_none() {
+        return None;
+    }
     let says = present.into_iter().flatten().find(|(set, _)| **set == *rollout.name).map(|(_, says)| *says);
     // Nothing was ever in the way: no need to say so.
     if says == Some(is_upgradable) || (says.is_none() && is_upgradable) {
