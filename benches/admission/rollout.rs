@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use outrigger::{
     base::interned::Interner,
-    plan::{Action, Plan},
+    plan::{Action, Plan, Task},
     sidecarset::{
         api::SidecarSet,
         member::Member,
@@ -44,7 +44,7 @@ pub(crate) fn picture(count: usize, stage: Stage, order: &Value) -> Picture {
     });
     let mut picture = Picture { rollout: compiled(&object), members: members.collect(), revisions: vec![] };
     let first = planned(&picture);
-    let revision = |action: &Action| match action {
+    let revision = |task: &Task| match &task.action {
         Action::Create { body, .. } => Arc::new(Revision::from_object(body).expect("a revision")),
         other => unreachable!("{other:?}"),
     };
@@ -56,7 +56,7 @@ pub(crate) fn picture(count: usize, stage: Stage, order: &Value) -> Picture {
 
 /// The plan for a picture.
 pub(crate) fn planned(picture: &Picture) -> Plan {
-    plan(picture, &Circumstances { own_namespace: "outrigger-system", is_refused: &|_| false, now: NOW })
+    plan(picture, &Circumstances { own_namespace: "outrigger-system", is_refused: &|_| false, may_change_native: true, now: NOW })
 }
 
 fn set(tag: &str, order: &Value) -> Value {
