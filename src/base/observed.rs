@@ -127,12 +127,16 @@ impl Pod {
         self.init_containers.iter().find(|container| &*container.name == name)
     }
 
-    /// Whether this is what a later version of the object said. Versions are numbers that grow, of any length.
-    /// (KEP-5504: comparable resource versions)
+    /// Whether this is what a later version of the object said.
     pub fn is_newer_than(&self, other: &Self) -> bool {
-        let order = |version: &str| (version.len(), version.to_owned());
-        order(&self.resource_version) > order(&other.resource_version)
+        is_newer(&self.resource_version, &other.resource_version)
     }
+}
+
+/// Whether the first of two versions of an object is the later one. Versions are numbers that grow, of any length.
+/// (KEP-5504: comparable resource versions)
+pub fn is_newer(version: &str, other: &str) -> bool {
+    (version.len(), version) > (other.len(), other)
 }
 
 /// The members of a Pod object that are read; all others are skipped while decoding.

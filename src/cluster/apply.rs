@@ -149,12 +149,12 @@ impl Apply {
         match target.kind {
             Kind::CONTROLLER_REVISION => {
                 let revision = Revision::from_object(&object).map_err(|error| unreadable(error.to_string()))?;
-                self.feed.change(|state| state.apply_revision(revision));
+                self.feed.change(|state| state.assume_revision(revision));
             }
             Kind::SIDECAR_SET => {
                 let set = serde_path_to_error::deserialize(object).map_err(|error| unreadable(error.to_string()))?;
                 // One that cannot be used was so before, and is counted there.
-                self.feed.change(|state| drop(state.apply_set(set)));
+                self.feed.change(|state| drop(state.assume_set(set)));
             }
             _ => {}
         }

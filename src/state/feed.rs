@@ -9,6 +9,7 @@ use std::{
 
 use super::State;
 use crate::{
+    base::observed::is_newer,
     plan::Key,
     sidecarset::{
         api::SidecarSet,
@@ -39,9 +40,13 @@ impl State {
         self.touched.extend(sets.into_iter().map(|set| Key::SidecarSet(set.into())));
     }
 
-    /// A set was made or changed. One that cannot be used is forgotten, since what it said before is not meant any more.
+    /// A set was made or changed. One that cannot be used is forgotten, since what it said before is not meant any more. What is older
+    /// than what is known is passed over: answers to our own requests may come before the watch tells of what was before them.
     pub fn apply_set(&mut self, set: SidecarSet) -> Result<(), SetError> {
         let name = set.metadata.name.clone().unwrap_or_default();
+        if self.rollouts.get(&*name).is_some_and(|known| is_later_version(&known.set, &set)) {
+            return Ok(());
+        }
         let is_touched = self.rollouts.get(&*name).is_none_or(|known| !is_same_but_status(&known.set, &set));
         let compiled = Rollout::compile(set.clone()).and_then(|rollout| Ok((rollout, Entry::compile(set, &self.revisions)?)));
         let (rollout, entry) = match compiled {
@@ -57,6 +62,13 @@ impl State {
             self.touch([&*name]);
         }
         Ok(())
+    }
+
+    /// A set as it is after a request of ours. The watch may have told of a later version before the answer came: that one stays, and a
+    /// set that is gone stays gone.
+    pub fn assume_set(&mut self, set: SidecarSet) -> Result<(), SetError> {
+        let known = set.metadata.name.as_deref().and_then(|name| self.rollouts.get(name));
+        if known.is_some_and(|known| is_later_version(&set, &known.set)) { self.apply_set(set) } else { Ok(()) }
     }
 
     /// A set was deleted.
@@ -109,6 +121,17 @@ impl State {
         let sets: Vec<_> = changed.clone().filter_map(|revision| revision.set_name.clone()).collect();
         self.sets.repin(changed, &self.revisions);
         self.touch(sets.iter().map(String::as_str));
+    }
+
+    /// A revision as it is after a request of ours, unless a later version of it is known already.
+    pub fn assume_revision(&mut self, revision: Revision) {
+        let known = self.revisions.by_name(&revision.name);
+        let is_old = known
+            .into_iter()
+            .any(|known| known.uid == revision.uid && !is_later(revision.resource_version.as_deref(), known.resource_version.as_deref()));
+        if !is_old {
+            self.apply_revision(revision);
+        }
     }
 
     /// A revision was deleted.
@@ -168,6 +191,16 @@ impl State {
             self.rollouts.values().filter(|rollout| rollout.namespaces.is_some()).map(|rollout| rollout.name.clone()).collect();
         self.touch(sets.iter().map(String::as_str));
     }
+}
+
+fn is_later(version: Option<&str>, known: Option<&str>) -> bool {
+    is_newer(version.unwrap_or_default(), known.unwrap_or_default())
+}
+
+/// Whether these are two versions of one set, and the first is the later one.
+fn is_later_version(one: &SidecarSet, other: &SidecarSet) -> bool {
+    let (one, other) = (&one.metadata, &other.metadata);
+    one.uid == other.uid && is_later(one.resource_version.as_deref(), other.resource_version.as_deref())
 }
 
 /// Whether two versions of a set differ in nothing but what its own reconciler writes.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -20,36 +22,68 @@ pub(crate) const DEFINITION: &str = include_str!("../../manifests/crds/sidecarse
 const WEBHOOKS: &str = include_str!("../../manifests/webhooks.yaml");
 const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-/// A sandbox whose pods go through a server of ours.
+/// A sandbox whose pods go through a server of ours, one of the replicas that all tests share.
 pub(crate) async fn served(cluster: &Arc<Cluster>, purpose: &str) -> Result<(Sandbox, Outrigger)> {
     served_with(cluster, purpose, &[]).await
 }
 
 /// The same, by a server with these flags.
 pub(crate) async fn served_with(cluster: &Arc<Cluster>, purpose: &str, flags: &[&str]) -> Result<(Sandbox, Outrigger)> {
+    served_from(cluster, purpose, "outrigger-system", flags).await
+}
+
+/// The same with a server whose own namespace is `namespace`, with further flags.
+pub(crate) async fn served_from(cluster: &Arc<Cluster>, purpose: &str, namespace: &str, flags: &[&str]) -> Result<(Sandbox, Outrigger)> {
     let sandbox = cluster.sandbox(purpose).await?;
-    sandbox.apply_yaml(DEFINITION).await?;
-    applying::established(&cluster.client(), "sidecarsets.apps.kruise.io").await?;
-    let server = Outrigger::start(cluster, "outrigger-system", flags).await?;
+    define(cluster).await?;
+    let server = Outrigger::start(cluster, namespace, flags).await?;
     sandbox.install_webhooks(WEBHOOKS, server.endpoint()).await?;
     Ok((sandbox, server))
 }
 
-/// Applies a set that is bound to the sandbox, and returns when the server has it: when it injects into a pod labelled
+/// Makes SidecarSets known to the API server.
+pub(crate) async fn define(cluster: &Cluster) -> Result<()> {
+    for document in applying::documents(DEFINITION)? {
+        applying::apply(&cluster.client(), "", document).await?;
+    }
+    Ok(())
+}
+
+/// Applies a set that is bound to the sandbox, and returns when the server has it: when it injects it into a pod labelled
 /// `tier: front`.
 pub(crate) async fn apply_set(sandbox: &Sandbox, server: &Outrigger, name: &str, spec: Value) -> Result<()> {
+    apply_annotated_set(sandbox, server, name, &[], spec).await
+}
+
+/// The same for a set with annotations.
+pub(crate) async fn apply_annotated_set(
+    sandbox: &Sandbox,
+    server: &Outrigger,
+    name: &str,
+    annotations: &[(&str, &str)],
+    spec: Value,
+) -> Result<()> {
     let mut spec = spec;
     spec["selector"] = json!({"matchLabels": {"tier": "front"}});
     spec["namespaceSelector"] = json!({"matchLabels": {"kubernetes.io/metadata.name": sandbox.namespace}});
     let name = format!("{name}-{}", sandbox.namespace);
-    let set = json!({"apiVersion": "apps.kruise.io/v1beta1", "kind": "SidecarSet", "metadata": {"name": name}, "spec": spec});
+    let annotations: BTreeMap<_, _> = annotations.iter().copied().collect();
+    let set = json!({"apiVersion": "apps.kruise.io/v1beta1", "kind": "SidecarSet",
+        "metadata": {"name": name, "annotations": annotations}, "spec": spec});
     sandbox.apply_yaml(&set.to_string()).await?;
+    injects(sandbox, server, &name).await
+}
+
+/// Returns when the patch that the server answers for a pod of the sandbox holds this text.
+pub(crate) async fn injects(sandbox: &Sandbox, server: &Outrigger, text: &str) -> Result<()> {
     let object = json!({"metadata": {"labels": {"tier": "front"}}, "spec": {"containers": [{"name": "main"}]}});
     let review = json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": {"uid": "seen", "operation": "CREATE",
         "resource": {"group": "", "version": "v1", "resource": "pods"}, "namespace": sandbox.namespace, "object": object}});
     eventually("set in the server's memory", Duration::from_secs(30), async || {
         let answer: Value = server.http().post(server.url("/mutate-pod")).json(&review).send().await?.json().await?;
-        ensure!(answer["response"]["patch"].is_string(), "{answer}");
+        let patch = answer["response"]["patch"].as_str().with_context(|| answer.to_string())?;
+        let patch = String::from_utf8(BASE64_STANDARD.decode(patch)?)?;
+        ensure!(patch.contains(text), "{patch}");
         Ok(())
     })
     .await

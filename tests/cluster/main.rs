@@ -7,23 +7,36 @@
 
 mod applying;
 mod binaries;
+mod changing;
 mod control_plane;
+#[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
+mod history;
+#[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
+mod hot_upgrade;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod injection;
 mod jobs;
 mod keys;
+mod leaders;
 mod lease;
 mod leftovers;
 mod loopback;
 mod nodes;
+mod order;
 mod outrigger;
 mod recovery;
+#[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod rollout;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod sets;
 mod simulated;
+#[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
+mod status;
 mod supervisor;
 mod support;
+#[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
+mod takeover;
+mod traffic;
 mod watching;
 mod webhooks;
 
@@ -62,13 +75,23 @@ fn run_tests() -> Result<ExitCode> {
     Ok(conclusion.exit_code())
 }
 
+/// How a test runs, its module, its name.
+macro_rules! trials {
+    ($house:ident: $($how:ident $module:ident::$test:ident,)*) => {
+        vec![$($how($house, concat!(stringify!($module), "::", stringify!($test)), $module::$test),)*]
+    };
+}
+
 fn trials(house: &Arc<House>) -> Vec<Trial> {
-    macro_rules! trials {
-        ($($how:ident $module:ident::$test:ident,)*) => {
-            vec![$($how(house, concat!(stringify!($module), "::", stringify!($test)), $module::$test),)*]
-        };
-    }
-    trials![
+    // Those that run alone come last: the others would wait for them.
+    [about_the_cluster(house), about_sets_and_leases(house), about_rollouts(house), that_disturb_others(house)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn about_the_cluster(house: &Arc<House>) -> Vec<Trial> {
+    trials![house:
         plain leftovers::nothing_is_left_when_the_tests_are_killed,
         plain leftovers::nothing_is_left_when_the_tests_end,
         beside_others simulated::a_deployment_comes_up_on_simulated_nodes,
@@ -76,6 +99,7 @@ fn trials(house: &Arc<House>) -> Vec<Trial> {
         beside_others simulated::a_stateful_set_comes_up_with_its_volumes,
         beside_others simulated::pods_carry_the_volume_of_a_service_account_token,
         beside_others simulated::an_image_changed_in_place_restarts_its_container,
+        beside_others simulated::a_quick_kubelet_restarts_a_container_and_nobody_sees_it_down,
         beside_others simulated::a_wait_in_vain_says_what_it_saw,
         beside_others simulated::a_custom_resource_can_follow_its_definition,
         beside_others loopback::a_webhook_on_loopback_is_called_for_its_sandbox_only,
@@ -86,7 +110,33 @@ fn trials(house: &Arc<House>) -> Vec<Trial> {
         beside_others injection::a_set_made_later_injects_only_new_pods,
         beside_others injection::a_dry_run_shows_the_pod_that_would_be_made,
         beside_others injection::a_pod_in_an_excluded_namespace_is_left_alone,
+    ]
+}
+
+fn about_rollouts(house: &Arc<House>) -> Vec<Trial> {
+    trials![house:
         beside_others rollout::a_rollout_of_sixty_never_takes_more_than_a_tenth_away,
+        beside_others order::pods_are_updated_by_weight_then_by_number_then_scattered,
+        beside_others rollout::a_partition_holds_until_it_is_lowered,
+        beside_others rollout::a_paused_rollout_goes_on_when_it_is_resumed,
+        beside_others rollout::a_set_of_type_not_update_leaves_running_pods_alone,
+        beside_others rollout::only_pods_that_the_update_selector_names_are_updated,
+        beside_others rollout::two_sets_that_change_at_once_both_reach_the_pods,
+        beside_others rollout::a_bad_image_takes_no_more_than_the_limit_away_and_a_good_one_mends_it,
+        beside_others rollout::a_pod_that_is_never_ready_does_not_hold_up_the_others,
+        beside_others rollout::only_new_pods_get_more_than_a_new_image,
+        beside_others rollout::a_native_sidecar_is_updated_in_place_where_its_set_says_so,
+        beside_others history::a_rollback_makes_the_old_revision_the_newest_again,
+        beside_others history::old_revisions_go_but_not_those_that_are_needed,
+        beside_others hot_upgrade::three_hot_upgrades_take_turns_and_no_pod_is_ever_down,
+        beside_others hot_upgrade::a_hot_upgrade_to_a_bad_image_is_taken_back_by_the_previous_one,
+        beside_others status::a_status_is_true_and_is_written_no_more_than_once_a_second,
+        beside_others traffic::counts_come_out_right_when_pods_come_go_and_finish_meanwhile,
+    ]
+}
+
+fn about_sets_and_leases(house: &Arc<House>) -> Vec<Trial> {
+    trials![house:
         beside_others lease::a_killed_leader_is_replaced_and_one_that_stops_hands_over_at_once,
         beside_others lease::who_takes_the_lease_deposes_the_leader,
         beside_others lease::a_lease_is_only_replaced_by_who_has_seen_its_last_version,
@@ -96,9 +146,17 @@ fn trials(house: &Arc<House>) -> Vec<Trial> {
         beside_others sets::a_set_is_filled_in_hashed_and_judged,
         beside_others sets::the_api_server_judges_containers_by_its_own_rules,
         beside_others sets::the_whitelist_of_annotations_is_followed,
+    ]
+}
+
+fn that_disturb_others(house: &Arc<House>) -> Vec<Trial> {
+    trials![house:
         alone sets::a_set_reads_in_both_versions,
         alone jobs::a_job_completes_although_its_sidecar_never_ends_of_itself,
         alone jobs::with_an_agent_on_the_nodes_it_is_asked_to_end_the_sidecar,
+        alone leaders::a_leader_killed_three_times_in_a_rollout_costs_nothing,
+        alone leaders::a_leader_that_is_stopped_hands_over_at_once,
+        alone takeover::what_the_reference_left_behind_is_taken_over_without_a_change,
         alone injection::watches_recover_when_the_api_server_was_killed,
         alone recovery::a_watch_recovers_when_the_api_server_was_killed,
         alone recovery::a_watch_recovers_when_the_api_server_was_stopped,

@@ -57,9 +57,21 @@ impl Outrigger {
         }
     }
 
-    /// SIGTERM; returns at once.
+    /// SIGKILL, as when the machine dies.
+    pub(crate) fn kill(&self) -> Result<()> {
+        self.process.kill()
+    }
+
+    /// SIGTERM, as when its pod is deleted. It may go on for a while.
     pub(crate) fn terminate(&self) -> Result<()> {
         self.process.terminate()
+    }
+
+    /// The value of one of its metrics.
+    pub(crate) async fn metric(&self, name: &str) -> Result<f64> {
+        let text = self.http.get(self.admin_url("/metrics")).send().await?.error_for_status()?.text().await?;
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Ok(value.with_context(|| format!("no metric {name} in\n{text}"))?.parse()?)
     }
 
     /// Where its webhooks answer, for `Sandbox::install_webhooks`.
@@ -103,11 +115,13 @@ fn program(cluster: &Cluster, namespace: &str, ports: (u16, u16), identity: &Ide
     let args = ["serve", "--listen", &listen, "--admin", &admin, "--namespace", namespace];
     // A leader dies with its test: the next one is not to be waited for.
     let election = ["--leader-elect-lease-duration=3s", "--leader-elect-renew-deadline=2s", "--leader-elect-retry-period=200ms"];
+    let is_said_otherwise = |flag: &&&str| flag.split_once('=').is_some_and(|(name, _)| extra.iter().any(|other| other.starts_with(name)));
+    let election = election.iter().filter(|flag| !is_said_otherwise(flag));
     let files = ["--tls-cert-file", "tls.crt", "--tls-key-file", "tls.key"];
     let kubeconfig = ("KUBECONFIG".to_owned(), cluster.plane.kubeconfig().display().to_string());
     Ok(Program {
         path: env!("CARGO_BIN_EXE_outrigger").into(),
-        args: args.iter().chain(&files).chain(&election).chain(extra).map(|arg| (*arg).to_owned()).collect(),
+        args: args.iter().chain(&files).chain(election).chain(extra).map(|arg| (*arg).to_owned()).collect(),
         env: without_proxy().chain([kubeconfig]).collect(),
         log: folder.join("log"),
         folder,

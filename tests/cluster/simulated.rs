@@ -1,5 +1,6 @@
 //! The simulated cluster behaves like a real one, as far as the other tests rely on it.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use serde_json::json;
 
 use crate::applying;
 use crate::nodes::ZONES;
-use crate::support::{Cluster, Sandbox, deployment};
+use crate::support::{Cluster, Sandbox, deployment, is_ready};
 
 pub(crate) async fn a_deployment_comes_up_on_simulated_nodes(cluster: Arc<Cluster>) -> Result<()> {
     let sandbox = cluster.sandbox("deployment").await?;
@@ -106,6 +107,31 @@ pub(crate) async fn an_image_changed_in_place_restarts_its_container(cluster: Ar
     let after = container_of(&sandbox, 1).await?;
     assert_eq!(after.image, "registry.example/main:2");
     assert_ne!(after.image_id, before.image_id);
+    Ok(())
+}
+
+pub(crate) async fn a_quick_kubelet_restarts_a_container_and_nobody_sees_it_down(cluster: Arc<Cluster>) -> Result<()> {
+    let sandbox = cluster.sandbox("quick").await?;
+    let mut pod = single_pod("registry.example/main:1")?;
+    pod.metadata.annotations.get_or_insert_default().insert("outrigger.test/restarts".to_owned(), "quick".to_owned());
+    sandbox.create(&pod).await?;
+    container_of(&sandbox, 0).await?;
+    let change = async {
+        let newer = json!({"spec": {"containers": [{"name": "main", "image": "registry.example/main:2"}]}});
+        sandbox.api::<Pod>().patch("single", &PatchParams::default(), &Patch::Strategic(newer)).await?;
+        Ok(())
+    };
+    let was_down = Cell::new(false);
+    let restarts = |pod: &Pod| -> i32 {
+        pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten()).map(|one| one.restart_count).sum()
+    };
+    let done = |pods: &[&Pod]| {
+        was_down.set(was_down.get() || pods.iter().any(|pod| !is_ready(pod)));
+        pods.iter().map(|pod| restarts(pod)).sum::<i32>() == 1
+    };
+    sandbox.watch::<Pod>().named("single").until_after("its container was restarted", change, done).await?;
+    ensure!(!was_down.get(), "the pod was reported as not ready");
+    assert_eq!(container_of(&sandbox, 1).await?.image, "registry.example/main:2");
     Ok(())
 }
 

@@ -186,6 +186,13 @@ impl DeploymentBuilder {
         self
     }
 
+    /// An annotation of the pods.
+    pub(crate) fn annotation(mut self, key: &str, value: &str) -> Self {
+        let metadata = self.0.spec.template.metadata.get_or_insert_default();
+        metadata.annotations.get_or_insert_default().insert(key.to_owned(), value.to_owned());
+        self
+    }
+
     /// Any other change of the pods' specification.
     pub(crate) fn pod(mut self, change: impl FnOnce(&mut PodSpec)) -> Self {
         change(self.0.spec.template.spec.get_or_insert_default());

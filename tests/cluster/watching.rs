@@ -1,5 +1,6 @@
 //! Waiting by watching: no test asks again and again.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::pin::pin;
@@ -73,6 +74,35 @@ where
             format!("not within {} s: {what}{trouble}; last seen: {}", self.within.as_secs(), seen.summary())
         })??;
         Ok(seen.objects.into_values().collect())
+    }
+
+    /// The same, and `change` is made once the watch has begun, so that nothing of what it causes is missed. `done` is asked about what
+    /// was there before as well; that it held then does not count.
+    pub(crate) fn until_after(
+        self,
+        what: &str,
+        change: impl Future<Output = Result<()>>,
+        done: impl Fn(&[&K]) -> bool,
+    ) -> impl Future<Output = Result<Vec<K>>> {
+        let change = Box::pin(change);
+        Box::pin(async move {
+            let (begun, has_begun) = tokio::sync::oneshot::channel();
+            let (begun, is_made) = (Cell::new(Some(begun)), Cell::new(false));
+            let watching = self.until(what, |objects| {
+                if let Some(begun) = begun.take() {
+                    // The receiver waits in the other half of the join below.
+                    let _ = begun.send(());
+                }
+                done(objects) && is_made.get()
+            });
+            let changing = async {
+                has_begun.await?;
+                is_made.set(true);
+                change.await
+            };
+            let (objects, ()) = tokio::try_join!(watching, changing)?;
+            Ok(objects)
+        })
     }
 
     /// The same for one object: returns it as soon as it exists and `done` holds.
