@@ -20,7 +20,6 @@ pub(super) fn member(object: Value) -> Member {
 }
 
 /// A set with this spec; it selects `app=web` unless the spec says otherwise.
-#[expect(clippy::needless_pass_by_value, reason = "so that calls stay short")]
 pub(super) fn rollout(name: &str, spec: Value) -> Rollout {
     let mut object = set(name, &json!({}));
     let Value::Object(members) = spec else { panic!("{spec} is no spec") };

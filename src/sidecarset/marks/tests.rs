@@ -2,7 +2,6 @@ use serde_json::json;
 
 use super::*;
 
-#[expect(clippy::needless_pass_by_value, reason = "so that calls stay short")]
 fn marks(annotations: serde_json::Value) -> Marks {
     let mut object = json!({"metadata": {}});
     object["metadata"]["annotations"] = annotations;
