@@ -26,6 +26,8 @@ use crate::{
 const NAME: &str = "outrigger";
 /// The Service that the API server sends reviews to.
 const SERVICE: &str = "outrigger-webhook";
+/// The Service that the API server sends conversions to.
+const CONVERSION_SERVICE: &str = "outrigger-conversion";
 /// The Secret with the serving certificate.
 const SERVING_CERT: &str = "outrigger-serving-cert";
 /// The first line of every file.
@@ -97,12 +99,13 @@ impl fmt::Display for Difference {
 
 /// All files.
 pub fn files(rendering: &Rendering) -> Result<Vec<File>, ManifestError> {
-    let definition = schema::definition(&Conversion::Webhook { namespace: rendering.namespace.clone(), service: SERVICE.to_owned() })?;
+    let definition =
+        schema::definition(&Conversion::Webhook { namespace: rendering.namespace.clone(), service: CONVERSION_SERVICE.to_owned() })?;
     Ok(vec![
         file("namespace.yaml", &[yaml(&server::namespace(rendering))?]),
         file("crds/sidecarsets.apps.kruise.io.yaml", &[yaml(&Compact(&serde_json::to_value(&definition)?))?]),
         file("rbac.yaml", &access::documents(rendering)?),
-        file("service.yaml", &[yaml(&server::service(rendering))?]),
+        file("service.yaml", &[yaml(&server::service(rendering))?, yaml(&server::conversion_service(rendering))?]),
         file("deployment.yaml", &[yaml(&server::deployment(rendering))?, yaml(&server::disruption_budget(rendering))?]),
         file("webhooks.yaml", &webhooks::documents(rendering, TABLE)?),
         file("kustomization.yaml", &[kustomize::BASE.to_owned()]),

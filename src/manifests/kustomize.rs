@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{ManifestError, NAME, Rendering, SERVICE, SERVING_CERT, yaml};
+use super::{CONVERSION_SERVICE, ManifestError, NAME, Rendering, SERVICE, SERVING_CERT, yaml};
 use crate::handlers::Registration;
 
 /// Everything but certificates.
@@ -35,7 +35,7 @@ patches:
 /// A root that signs itself, and the serving certificate that it signs: the serving certificate can then be renewed
 /// without a moment in which replicas and API server disagree about the CA.
 pub(super) fn certificates(rendering: &Rendering) -> Result<Vec<String>, ManifestError> {
-    let host = format!("{SERVICE}.{}.svc", rendering.namespace);
+    let hosts = [SERVICE, CONVERSION_SERVICE].map(|service| format!("{service}.{}.svc", rendering.namespace));
     let root = json!({
         "isCA": true,
         "commonName": "outrigger-ca",
@@ -46,7 +46,7 @@ pub(super) fn certificates(rendering: &Rendering) -> Result<Vec<String>, Manifes
     });
     let serving = json!({
         "secretName": SERVING_CERT,
-        "dnsNames": [host],
+        "dnsNames": hosts,
         "duration": "2160h",
         "usages": ["digital signature", "server auth"],
         "privateKey": {"algorithm": "ECDSA", "size": 256, "rotationPolicy": "Always"},

@@ -20,7 +20,7 @@ use k8s_openapi::{
     },
 };
 
-use super::{NAME, Rendering, SERVICE, SERVING_CERT, cluster_wide, own};
+use super::{CONVERSION_SERVICE, NAME, Rendering, SERVICE, SERVING_CERT, cluster_wide, own};
 
 /// User and group of the process; any but root will do.
 const NOBODY: i64 = 65532;
@@ -48,6 +48,18 @@ pub(super) fn service(rendering: &Rendering) -> Service {
         }),
         ..Service::default()
     }
+}
+
+/// Conversions are asked of replicas that are not ready yet, too: they need nothing of the cluster, and a replica is not ready before it has
+/// listed sets, which the API server cannot give before those that are stored in the older version are converted.
+pub(super) fn conversion_service(rendering: &Rendering) -> Service {
+    let whole = service(rendering);
+    let spec = whole.spec.map(|spec| ServiceSpec {
+        publish_not_ready_addresses: Some(true),
+        ports: spec.ports.map(|ports| ports.into_iter().filter(|port| port.port == 443).collect()),
+        ..spec
+    });
+    Service { metadata: own(rendering, CONVERSION_SERVICE), spec, ..whole }
 }
 
 pub(super) fn deployment(rendering: &Rendering) -> Deployment {

@@ -69,7 +69,7 @@ pub fn plan(picture: &Picture, circumstances: &Circumstances<'_>) -> Plan {
     let mut plan = Plan::default();
     let mut behind = Behind::default();
     let mut problem = None;
-    tell_what_is_upgradable(rollout, &found, now, &mut plan);
+    tell_what_is_upgradable(rollout, &found, circumstances, &mut plan);
     finish_hot_upgrades(&mut found, &mut plan);
     match chosen(rollout, &found, &mut behind) {
         Ok(chosen) => {
@@ -84,8 +84,8 @@ pub fn plan(picture: &Picture, circumstances: &Circumstances<'_>) -> Plan {
         collision_count: Some(registration.collision_count),
         ..status::status(&rollout.set, counts, &behind, problem.as_deref(), now)
     };
-    plan.events.extend(tell::events(rollout, &behind, &status, registration.overflow.as_deref()));
-    write_history(registration, circumstances.own_namespace, &mut plan);
+    plan.events.extend(tell::events(rollout, &behind, &status, [registration.overflow.as_deref(), problem.as_deref()]));
+    write_history(rollout, registration, circumstances.own_namespace, &mut plan);
     plan.status = (rollout.set.status.as_ref() != Some(&status)).then(|| status_patch(rollout, &status));
     plan
 }
@@ -98,7 +98,7 @@ fn find<'p>(picture: &'p Picture, circumstances: &Circumstances<'_>) -> Vec<Foun
     members.sort_unstable_by(|a, b| (&a.pod.namespace, &a.pod.name).cmp(&(&b.pod.namespace, &b.pod.name)));
     let found = |member: &'p Arc<Member>| {
         let is_updated = member.is_updated(rollout);
-        let reset = upgrade::reset(member, rollout, circumstances.now);
+        let reset = upgrade::reset(member, rollout, circumstances.now).filter(|_| !(circumstances.is_refused)(member));
         Found {
             member,
             is_updated,
@@ -114,7 +114,8 @@ fn find<'p>(picture: &'p Picture, circumstances: &Circumstances<'_>) -> Vec<Foun
 /// Why an old pod is not to be updated, apart from how many may be.
 fn kept(member: &Member, rollout: &Rollout, circumstances: &Circumstances<'_>, is_ending: bool) -> Option<Why> {
     let strategy = &rollout.set.spec.update_strategy;
-    if strategy.kind.as_deref() == Some("NotUpdate") {
+    // A type that nobody knows is admitted with a warning and without a look at the rest of the strategy: nothing is done by it.
+    if strategy.kind.as_deref() != Some("RollingUpdate") {
         Some(Why::NotUpdate)
     } else if rollout.leaves_out(&member.pod.labels) {
         Some(Why::NotSelected)
@@ -216,13 +217,19 @@ fn finish_hot_upgrades(found: &mut [Found<'_>], plan: &mut Plan) {
     }
 }
 
-fn tell_what_is_upgradable(rollout: &Rollout, found: &[Found<'_>], now: Timestamp, plan: &mut Plan) {
+fn tell_what_is_upgradable(rollout: &Rollout, found: &[Found<'_>], circumstances: &Circumstances<'_>, plan: &mut Plan) {
+    let says = |pod: &Found<'_>| match pod.kept {
+        Some(Why::NotUpgradable) => Some(false),
+        // What holds it back is no matter of whether it could be.
+        Some(_) => pod.member.is_upgradable(rollout).then_some(true),
+        None => pod.is_updated.then_some(true),
+    };
     // Of two changes of one version of a pod, one is refused: this one can wait.
-    for pod in found.iter().filter(|pod| pod.reset.is_none()) {
-        let says = if pod.is_updated { Some(true) } else { (pod.kept == Some(Why::NotUpgradable)).then_some(false) };
-        let action = says.and_then(|says| condition::record(pod.member, rollout, says, now));
+    for pod in found.iter().filter(|pod| pod.reset.is_none() && !(circumstances.is_refused)(pod.member)) {
+        let says = says(pod);
+        let action = says.and_then(|says| condition::record(pod.member, rollout, says, circumstances.now));
         if let Some(action) = action {
-            let done = (!pod.is_updated).then(|| tell::not_upgradable(rollout, pod.member));
+            let done = (says == Some(false)).then(|| tell::not_upgradable(rollout, pod.member));
             plan.each.push(Task { done, ..tell::if_refused(action, pod.member) });
         }
     }
@@ -235,7 +242,7 @@ fn registered(picture: &Picture, found: &[Found<'_>], own_namespace: &str) -> Re
 }
 
 /// What is recorded comes before anything that refers to it; what is pruned can wait, and may fail.
-fn write_history(registration: Registration, namespace: &str, plan: &mut Plan) {
+fn write_history(rollout: &Rollout, registration: Registration, namespace: &str, plan: &mut Plan) {
     let target =
         |name: &str| Target { kind: Kind::CONTROLLER_REVISION, namespace: namespace.to_owned(), name: name.to_owned(), uid: String::new() };
     let patch = |name: &str, resource_version: Option<String>, mut body: Value| {
@@ -249,14 +256,14 @@ fn write_history(registration: Registration, namespace: &str, plan: &mut Plan) {
         match step {
             Step::Create(body) => {
                 let name = body.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-                plan.first.push(Task::of(Action::Create { target: target(name), body }));
+                plan.first.push(tell::if_not_recorded(Action::Create { target: target(name), body }, rollout));
             }
             Step::Renumber { name, resource_version, number } => {
-                plan.first.push(Task::of(patch(&name, resource_version, json!({"revision": number}))));
+                plan.first.push(tell::if_not_recorded(patch(&name, resource_version, json!({"revision": number})), rollout));
             }
             Step::Label { name, resource_version, custom_version } => {
                 let labels = json!({"metadata": {"labels": {CUSTOM_VERSION: custom_version}}});
-                plan.first.push(Task::of(patch(&name, resource_version, labels)));
+                plan.first.push(tell::if_not_recorded(patch(&name, resource_version, labels), rollout));
             }
             Step::Delete { name, resource_version, .. } => {
                 let resource_version = resource_version.unwrap_or_default();

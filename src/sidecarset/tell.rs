@@ -19,7 +19,7 @@ pub fn target(rollout: &Rollout) -> Target {
 }
 
 /// The events of the set itself.
-pub fn events(rollout: &Rollout, behind: &Behind<'_>, status: &SidecarSetStatus, overflow: Option<&str>) -> Vec<Event> {
+pub fn events(rollout: &Rollout, behind: &Behind<'_>, status: &SidecarSetStatus, [overflow, problem]: [Option<&str>; 2]) -> Vec<Event> {
     let about = target(rollout);
     let event = |is_warning, reason, note| Event { about: about.clone(), is_warning, reason, note };
     let mut events = Vec::new();
@@ -35,11 +35,12 @@ pub fn events(rollout: &Rollout, behind: &Behind<'_>, status: &SidecarSetStatus,
     if let (Some((before, _)), Some((now, message))) = (before, reason(status)) {
         let is_finished = now == ALL_DONE && before != ALL_DONE && status.matched_pods > 0;
         if is_finished {
-            events.push(event(false, "RolloutCompleted", message.clone()));
+            let revision = status.latest_revision.as_deref().unwrap_or_default();
+            events.push(event(false, "RolloutCompleted", format!("revision {revision}: {message}")));
         }
-        if behind.count(Why::InvalidStrategy) > 0 {
-            events.push(event(true, "InvalidStrategy", message));
-        }
+    }
+    if behind.count(Why::InvalidStrategy) > 0 {
+        events.extend(problem.map(|problem| event(true, "InvalidStrategy", problem.to_owned())));
     }
     events.extend(overflow.map(|text| event(true, "TooManyRevisions", text.to_owned())));
     events
@@ -52,6 +53,13 @@ pub fn not_upgradable(rollout: &Rollout, member: &Member) -> Event {
         rollout.name
     );
     Event { about: change::target(member), is_warning: false, reason: "SidecarSetNotUpgradable", note }
+}
+
+/// A step of the set's history; if it is refused, the set says so, since nothing else is done before it.
+pub fn if_not_recorded(action: Action, rollout: &Rollout) -> Task {
+    let note = "the revision could not be recorded, and nothing is rolled out before it is".to_owned();
+    let failed = Event { about: target(rollout), is_warning: true, reason: "RevisionNotRecorded", note };
+    Task { failed: Some(failed), ..Task::of(action) }
 }
 
 /// A change of a pod; if it is refused, the pod says so.

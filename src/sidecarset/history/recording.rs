@@ -6,7 +6,7 @@ use super::super::{
     revision::Fingerprint,
     shape,
 };
-use crate::base::{go_json, hash};
+use crate::base::{go_json, hash, names::is_label_value};
 
 /// How much of a set's name goes into the names of its revisions.
 const LONGEST: usize = 223;
@@ -90,7 +90,8 @@ pub(super) fn collisions(set: &SidecarSet) -> i32 {
 
 /// The custom version, if the set has one.
 pub(super) fn custom_version(set: &SidecarSet) -> Option<&str> {
-    set.spec.custom_version.as_deref().filter(|version| !version.is_empty())
+    // One that is no label value is admitted with a warning; no revision can be found by it.
+    set.spec.custom_version.as_deref().filter(|version| !version.is_empty() && is_label_value(version))
 }
 
 /// The patch that makes of a set what it is now. All six members are always there; what the set lacks is null. Values are as the

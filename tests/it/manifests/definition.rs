@@ -40,7 +40,7 @@ fn both_versions_are_served_and_the_newer_one_is_stored() {
 
 #[test]
 fn versions_are_converted_by_the_rendered_service() {
-    let client = json!({"service": {"name": "outrigger-webhook", "namespace": "outrigger-system", "path": "/convert", "port": 443}});
+    let client = json!({"service": {"name": "outrigger-conversion", "namespace": "outrigger-system", "path": "/convert", "port": 443}});
     let webhook = json!({"clientConfig": client, "conversionReviewVersions": ["v1", "v1beta1"]});
     assert_eq!(rendered()["spec"]["conversion"], json!({"strategy": "Webhook", "webhook": webhook}));
 }
@@ -239,4 +239,15 @@ fn nodes(definition: &Value) -> Vec<(String, Value)> {
         walk("", &version["schema"]["openAPIV3Schema"], &mut found);
     }
     found
+}
+
+/// A replica is ready when it has listed sets, and the API server lists none that it cannot convert.
+#[test]
+fn conversions_are_asked_of_replicas_that_are_not_ready_yet() {
+    let rendered = files(&Rendering::default()).unwrap();
+    let text = &rendered.iter().find(|file| file.path == Path::new("service.yaml")).unwrap().text;
+    let services: Vec<Value> = serde_saphyr::from_multiple(text).unwrap();
+    let early: Vec<_> = services.iter().filter(|service| service["spec"]["publishNotReadyAddresses"] == true).collect();
+    assert_eq!(early.len(), 1);
+    assert_eq!(early[0]["metadata"]["name"], "outrigger-conversion");
 }
