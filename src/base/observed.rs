@@ -127,12 +127,16 @@ impl Pod {
         self.init_containers.iter().find(|container| &*container.name == name)
     }
 
-    /// Whether this is what a later version of the object said. Versions are numbers that grow, of any length.
-    /// (KEP-5504: comparable resource versions)
+    /// Whether this is what a later version of the object said.
     pub fn is_newer_than(&self, other: &Self) -> bool {
-        let order = |version: &str| (version.len(), version.to_owned());
-        order(&self.resource_version) > order(&other.resource_version)
+        is_later(&self.resource_version, &other.resource_version)
     }
+}
+
+/// Whether a resource version of an object is later than another one. They are numbers that grow, of any length.
+/// (KEP-5504: comparable resource versions)
+pub fn is_later(one: &str, other: &str) -> bool {
+    (one.len(), one) > (other.len(), other)
 }
 
 /// The members of a Pod object that are read; all others are skipped while decoding.

@@ -151,7 +151,7 @@ impl Apply {
             Kind::SIDECAR_SET => {
                 let set = serde_path_to_error::deserialize(object).map_err(|error| unreadable(error.to_string()))?;
                 // One that cannot be used was so before, and is counted there.
-                self.feed.change(|state| drop(state.apply_set(set)));
+                self.feed.change(|state| drop(state.assume_set(set)));
             }
             _ => {}
         }
