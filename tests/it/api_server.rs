@@ -1,16 +1,27 @@
-//! An API server that knows one lease, keeps it as the real one would, and treats requests as badly as a test likes.
+//! An API server that keeps objects as the real one would, and treats requests as badly as a test likes.
+
+mod asked;
+mod store;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use http_body_util::BodyExt;
 use kube::{Client, client::Body};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::time::sleep;
+use tokio::{
+    sync::Notify,
+    time::{sleep, timeout},
+};
 use tokio_util::task::TaskTracker;
 
-const PATH: &str = "/apis/coordination.k8s.io/v1/namespaces/own/leases";
+pub(crate) use self::asked::Asked;
+use self::store::Store;
+
+const LEASE: &str = "leases/own/outrigger";
+/// How long something is waited for that has to come. The clock of these tests jumps, so it costs nothing.
+const PATIENCE: Duration = Duration::from_mins(10);
 
 /// What becomes of a request.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +43,8 @@ pub(crate) enum End {
     Lost,
     /// Nothing is ever heard of it, nor done.
     Hangs,
+    /// It is done, but nothing is ever heard of it.
+    Mute,
 }
 
 impl Fate {
@@ -42,73 +55,120 @@ impl Fate {
     }
 }
 
-#[derive(Default)]
-struct Stored {
-    lease: Option<Value>,
-    version: u64,
-}
-
 /// Clones are the same server.
 #[derive(Clone, Default)]
 pub(crate) struct ApiServer {
-    stored: Arc<Mutex<Stored>>,
+    store: Arc<Mutex<Store>>,
+    /// What was asked, in the order in which it was answered or not.
+    log: Arc<Mutex<Vec<Asked>>>,
+    news: Arc<Notify>,
     /// What is on its way goes on when its sender does not wait any more.
     requests: TaskTracker,
 }
 
 impl ApiServer {
     /// A client whose requests fare as `fate` says.
-    pub(crate) fn client(&self, fate: impl Fn() -> Fate + Send + Sync + 'static) -> Client {
-        let server = self.clone();
+    pub(crate) fn client(&self, fate: impl Fn(&Asked) -> Fate + Send + Sync + 'static) -> Client {
+        let (server, fate) = (self.clone(), Arc::new(fate));
         let service = tower::service_fn(move |request: Request<Body>| {
-            let (server, fate) = (server.clone(), fate());
+            let (server, fate) = (server.clone(), Arc::clone(&fate));
             async move {
-                let request = server.clone().serve(request, fate);
+                let (head, body) = request.into_parts();
+                let body = serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap_or_default();
+                let asked = Asked::new(&head.method, &head.uri, body);
+                let fate = fate(&asked);
+                let request = server.clone().serve(asked, fate);
                 Ok::<_, Infallible>(server.requests.spawn(request).await.unwrap())
             }
         });
         Client::new(service, "own")
     }
 
-    async fn serve(self, request: Request<Body>, fate: Fate) -> Response<Body> {
-        let (head, body) = request.into_parts();
-        let body: Value = serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap_or_default();
+    async fn serve(self, asked: Asked, fate: Fate) -> Response<Body> {
         sleep(fate.there).await;
+        let done = || self.store.lock().answer(&asked);
         let (status, answer) = match fate.end {
-            End::Answered => self.answer(&head.method, head.uri.path(), body),
+            End::Answered => done(),
             End::Refused(status) => (status, failure(status)),
-            End::Lost => {
-                self.answer(&head.method, head.uri.path(), body);
-                (500, failure(500))
+            End::Lost | End::Mute => {
+                let (status, _) = done();
+                (if status < 300 { 500 } else { status }, failure(500))
             }
-            End::Hangs => std::future::pending().await,
+            End::Hangs => (0, Value::Null),
         };
+        let is_stored = matches!(fate.end, End::Answered | End::Lost | End::Mute) && (status < 300 || status == 500);
+        self.log.lock().push(Asked { status, is_stored, ..asked });
+        self.news.notify_waiters();
+        if matches!(fate.end, End::Hangs | End::Mute) {
+            std::future::pending::<()>().await;
+        }
         sleep(fate.back).await;
         Response::builder().status(status).body(Body::from(answer.to_string().into_bytes())).unwrap()
     }
 
-    fn answer(&self, method: &Method, path: &str, body: Value) -> (u16, Value) {
-        let mut stored = self.stored.lock();
-        let is_named = path == format!("{PATH}/outrigger");
-        assert!(is_named || path == PATH, "{path}");
-        match (method, &stored.lease) {
-            (&Method::GET, Some(lease)) if is_named => (200, lease.clone()),
-            (&Method::GET | &Method::PUT, None) if is_named => (404, failure(404)),
-            (&Method::POST, Some(_)) if !is_named => (409, failure(409)),
-            (&Method::POST, None) if !is_named => (201, stored.keep(body)),
-            (&Method::PUT, Some(lease)) if is_named => match &body["metadata"]["resourceVersion"] {
-                Value::Null => (422, failure(422)),
-                version if *version != lease["metadata"]["resourceVersion"] => (409, failure(409)),
-                _ if body == *lease => (200, body),
-                _ => (200, stored.keep(body)),
-            },
-            other => panic!("{other:?}"),
-        }
+    /// What was asked so far.
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        self.log.lock().clone()
+    }
+
+    /// Forgets what was asked so far.
+    pub(crate) fn forget_asked(&self) {
+        self.log.lock().clear();
+    }
+
+    /// Waits until what was asked is as it should be.
+    pub(crate) async fn until(&self, what: &str, is_so: impl Fn(&[Asked]) -> bool) {
+        let waited = timeout(PATIENCE, async {
+            loop {
+                let news = self.news.notified();
+                if is_so(&self.log.lock()) {
+                    return;
+                }
+                news.await;
+            }
+        });
+        let is_in_time = waited.await.is_ok();
+        assert!(is_in_time, "waited in vain: {what}; asked was {:#?}", self.asked().iter().map(ToString::to_string).collect::<Vec<_>>());
+    }
+
+    /// Calls `watch` with each object that is stored from now on, in order; the first argument is its resource.
+    pub(crate) fn watch(&self, watch: impl FnMut(&str, &Value) + Send + 'static) {
+        self.store.lock().watch = Some(Box::new(watch));
+    }
+
+    /// From now on every object goes through this before it is stored.
+    pub(crate) fn prune(&self, prune: fn(&str, &mut Value)) {
+        self.store.lock().prune = Some(prune);
+    }
+
+    /// Somebody stores an object who asks nobody.
+    pub(crate) fn put(&self, resource: &str, object: Value) {
+        let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
+        let key = format!("{resource}/{namespace}/{}", object["metadata"]["name"].as_str().unwrap());
+        self.store.lock().keep(&key, object);
+    }
+
+    /// Somebody changes an object.
+    pub(crate) fn change(&self, key: &str, change: impl FnOnce(&mut Value)) {
+        let mut store = self.store.lock();
+        let mut object = store.objects[key].clone();
+        change(&mut object);
+        store.keep(key, object);
+    }
+
+    /// An object under `RESOURCE/NAMESPACE/NAME`, or null.
+    pub(crate) fn object(&self, key: &str) -> Value {
+        self.store.lock().objects.get(key).cloned().unwrap_or_default()
+    }
+
+    /// All objects of a resource.
+    pub(crate) fn all(&self, resource: &str) -> Vec<Value> {
+        self.store.lock().all(resource).cloned().collect()
     }
 
     /// The lease as it stands.
     pub(crate) fn lease(&self) -> Value {
-        self.stored.lock().lease.clone().unwrap_or_default()
+        self.object(LEASE)
     }
 
     /// Who has the lease.
@@ -119,22 +179,12 @@ impl ApiServer {
     /// Somebody takes the lease who asks nobody.
     pub(crate) fn seize(&self, holder: &str, seconds: u32) {
         let spec = json!({"holderIdentity": holder, "leaseDurationSeconds": seconds, "leaseTransitions": 1});
-        self.stored.lock().keep(json!({"metadata": {"name": "outrigger", "namespace": "own"}, "spec": spec}));
+        self.put("leases", json!({"metadata": {"name": "outrigger", "namespace": "own"}, "spec": spec}));
     }
 
     /// Somebody deletes the lease.
     pub(crate) fn delete(&self) {
-        self.stored.lock().lease = None;
-    }
-}
-
-impl Stored {
-    fn keep(&mut self, mut lease: Value) -> Value {
-        self.version += 1;
-        lease["metadata"]["resourceVersion"] = self.version.to_string().into();
-        lease["metadata"]["namespace"] = "own".into();
-        self.lease = Some(lease.clone());
-        lease
+        self.store.lock().objects.remove(LEASE);
     }
 }
 
@@ -144,6 +194,8 @@ fn failure(status: u16) -> Value {
         409 => "Conflict",
         422 => "Invalid",
         403 => "Forbidden",
+        429 => "TooManyRequests",
+        503 => "ServiceUnavailable",
         _ => "InternalError",
     };
     json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "", "reason": reason, "code": status})
