@@ -27,7 +27,8 @@ use crate::{
     base::gates::Gates,
     cluster::{
         apply::Apply,
-        ask, client,
+        ask,
+        client::{self, Repeats},
         events::Teller,
         facts::Facts,
         lease::{Candidacy, Term, election::Times, identity::Identity},
@@ -140,7 +141,8 @@ impl Running {
         let (common, election) = (&arguments.common, &arguments.election);
         let times =
             Times::new(election.leader_elect_lease_duration, election.leader_elect_renew_deadline, election.leader_elect_retry_period)?;
-        let client = client::connect().await?;
+        let cluster = client::find().await?;
+        let client = client::client(cluster.clone(), Repeats::Client)?;
         self.stand_for_election(client.clone(), times, common, election)?;
         let (touched, incoming) = mpsc::unbounded_channel();
         let feed = Feed::new(self.state.clone(), self.readiness.clone(), self.metrics.clone(), Some(touched));
@@ -150,7 +152,8 @@ impl Running {
         self.tasks.spawn(feed.clone().pods(client.clone(), self.stop.clone()));
         self.tasks.spawn(feed.clone().namespaces(client.clone(), self.stop.clone()));
         self.tasks.spawn(feed.clone().configuration(client.clone(), common.namespace.clone(), self.stop.clone()));
-        self.reconcile(client.clone(), feed, common.namespace.clone(), incoming);
+        let once = client::client(cluster, Repeats::Caller)?;
+        self.reconcile(once, feed, common.namespace.clone(), incoming);
         Ok(ask::asked(client, &common.namespace))
     }
 

@@ -13,7 +13,10 @@ use kube::{
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::watch::{Feed, WatchedPod};
+use super::{
+    lease::Term,
+    watch::{Feed, WatchedPod},
+};
 use crate::{
     base::selector::Selector,
     plan::{Action, Form, Kind, Patch, Target},
@@ -62,8 +65,8 @@ impl Apply {
         Self { client, feed }
     }
 
-    /// Does it.
-    pub async fn carry_out(&self, action: &Action) -> Result<(), Failure> {
+    /// Does it. Nothing is written that would not begin in this term.
+    pub async fn carry_out(&self, action: &Action, term: &Term) -> Result<(), Failure> {
         match action {
             Action::Create { target, body } => self.create(target, body).await,
             Action::Patch(patch) => self.patch(patch).await,
@@ -73,6 +76,10 @@ impl Apply {
                 if live.metadata.resource_version.as_ref() != Some(resource_version) {
                     return Err(Failure::Outdated("it has changed since the plan was made".to_owned()));
                 }
+                // Each request may take as long as lies between two leaders; two of them may not.
+                if !term.is_current() {
+                    return Err(Failure::Outdated("the term has ended".to_owned()));
+                }
                 let body = (body.0)(&live.metadata.annotations.unwrap_or_default()).map_err(Failure::Refused)?;
                 self.patch(&Patch { target: target.clone(), sub_resource: "", form: Form::Strategic, body }).await
             }
@@ -81,7 +88,11 @@ impl Apply {
                 let preconditions = Preconditions { resource_version: version, uid: None };
                 let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
                 let request = requests(target).delete(&target.name, &parameters);
-                self.send::<Value>(request).await.map(drop)
+                self.send::<Value>(request).await?;
+                if target.kind == Kind::CONTROLLER_REVISION {
+                    self.feed.change(|state| state.delete_revision(&target.name));
+                }
+                Ok(())
             }
         }
     }

@@ -15,10 +15,25 @@ pub enum ClientError {
     Client(#[from] kube::Error),
 }
 
-/// A client for the cluster that the environment names.
-pub async fn connect() -> Result<Client, ClientError> {
-    let mut config = Config::infer().await?;
+/// Who sends a request again that the API server has no time for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeats {
+    /// The client, until whoever asked waits no longer.
+    Client,
+    /// Whoever asked. Each request is sent once, so that he knows what became of it: what a client sends again after an answer that
+    /// was lost is refused as outdated, although it was done.
+    Caller,
+}
+
+/// The cluster that the environment names.
+pub async fn find() -> Result<Config, ClientError> {
+    Ok(Config::infer().await?)
+}
+
+/// A client for a cluster.
+pub fn client(mut config: Config, repeats: Repeats) -> Result<Client, ClientError> {
     config.connect_timeout = Some(Duration::from_secs(5));
+    config.default_retry = repeats == Repeats::Client;
     let agent = http::HeaderValue::from_static(concat!("outrigger/", env!("CARGO_PKG_VERSION")));
     config.headers.push((http::header::USER_AGENT, agent));
     Ok(Client::try_from(config)?)

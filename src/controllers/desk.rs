@@ -25,7 +25,9 @@ pub struct Desk {
     /// Its pods were read from the API server since this replica leads, so that nothing of what an earlier leader did is missed.
     pub is_verified: bool,
     failures: u32,
-    status: Option<(Value, Instant)>,
+    rests_until: Option<Instant>,
+    /// What was written last, if it was taken, and when.
+    status: Option<(Option<Value>, Instant)>,
     refused: HashMap<String, Instant>,
     native_left_until: Option<Instant>,
 }
@@ -52,21 +54,38 @@ impl Desk {
         self.native_left_until = Some(now + NATIVE_LEFT_FOR);
     }
 
-    /// When a refused pod is to be tried again. Those whose time has come are so now, and forgotten.
+    /// When something refused is to be tried again. What has had its time is so now, and forgotten.
     pub fn next_try(&mut self, now: Instant) -> Option<Instant> {
         self.refused.retain(|_, until| now < *until);
-        self.refused.values().min().copied()
+        self.native_left_until = self.native_left_until.filter(|until| now < *until);
+        self.refused.values().copied().chain(self.native_left_until).min()
     }
 
     /// When this status may be written: now, or later.
     pub fn status_due(&self, status: &Value, now: Instant) -> Instant {
         let Some((last, at)) = &self.status else { return now };
-        (*at + if last == status { SAME_STATUS_EVERY } else { STATUS_EVERY }).max(now)
+        let is_same = last.as_ref().is_some_and(|last| *last == gist(status));
+        (*at + if is_same { SAME_STATUS_EVERY } else { STATUS_EVERY }).max(now)
     }
 
     /// Remembers that this status was written.
-    pub fn wrote_status(&mut self, status: Value, now: Instant) {
-        self.status = Some((status, now));
+    pub fn wrote_status(&mut self, status: &Value, now: Instant) {
+        self.status = Some((Some(gist(status)), now));
+    }
+
+    /// Remembers that a status was not taken.
+    pub fn tried_status(&mut self, now: Instant) {
+        self.status = Some((None, now));
+    }
+
+    /// Whatever happens, the object is left alone until then: the API server is to have less to do, not more.
+    pub fn rest(&mut self, until: Instant) {
+        self.rests_until = Some(until);
+    }
+
+    /// Until when the object has peace at least.
+    pub fn rests_until(&self) -> Option<Instant> {
+        self.rests_until
     }
 
     /// How long to wait after a failure: longer each time.
@@ -76,10 +95,21 @@ impl Desk {
         delay
     }
 
-    /// Everything went well.
+    /// Something went well.
     pub fn succeeded(&mut self) {
         self.failures = 0;
     }
+}
+
+/// A status without the times at which it became so. They are new each time if the API server does not keep conditions.
+fn gist(status: &Value) -> Value {
+    let mut status = status.clone();
+    for condition in status.pointer_mut("/status/conditions").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(members) = condition.as_object_mut() {
+            members.remove("lastTransitionTime");
+        }
+    }
+    status
 }
 
 #[cfg(test)]
@@ -92,10 +122,21 @@ mod tests {
     fn a_status_is_written_at_once_and_then_once_a_second() {
         let (mut desk, now) = (Desk::default(), Instant::now());
         assert_eq!(desk.status_due(&json!(1), now), now);
-        desk.wrote_status(json!(1), now);
+        desk.wrote_status(&json!(1), now);
         assert_eq!(desk.status_due(&json!(2), now), now + STATUS_EVERY);
         assert_eq!(desk.status_due(&json!(2), now + STATUS_EVERY * 2), now + STATUS_EVERY * 2);
         assert_eq!(desk.status_due(&json!(1), now), now + SAME_STATUS_EVERY);
+        desk.tried_status(now);
+        assert_eq!(desk.status_due(&json!(1), now), now + STATUS_EVERY, "it is not there yet");
+    }
+
+    #[test]
+    fn a_status_that_differs_in_nothing_but_the_time_of_a_condition_is_the_same() {
+        let of = |reason: &str, at: &str| json!({"status": {"conditions": [{"reason": reason, "lastTransitionTime": at}]}});
+        let (mut desk, now) = (Desk::default(), Instant::now());
+        desk.wrote_status(&of("a", "1"), now);
+        assert_eq!(desk.status_due(&of("a", "2"), now), now + SAME_STATUS_EVERY);
+        assert_eq!(desk.status_due(&of("b", "1"), now), now + STATUS_EVERY);
     }
 
     #[test]
@@ -113,6 +154,7 @@ mod tests {
         assert!(desk.may_change_native(now));
         desk.leave_native(now);
         assert!(!desk.may_change_native(now) && desk.may_change_native(now + NATIVE_LEFT_FOR));
+        assert_eq!((desk.next_try(now), desk.next_try(now + NATIVE_LEFT_FOR)), (Some(now + NATIVE_LEFT_FOR), None));
     }
 
     #[test]

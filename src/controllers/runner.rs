@@ -5,19 +5,14 @@
 //! is written is answered before the next plan of the same object is made, and is in the picture by then; so no plan counts on
 //! what it cannot see, and a pod that is gone holds up nobody.
 
-use std::{
-    collections::{HashMap, HashSet},
-    pin::{Pin, pin},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, pin::pin, sync::Arc, time::Duration};
 
 use futures::{
     StreamExt,
-    channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded},
+    channel::mpsc::{UnboundedSender, unbounded},
     stream::{self, FuturesUnordered},
 };
-use kube::runtime::scheduler::{ScheduleRequest, Scheduler, scheduler};
+use kube::runtime::scheduler::{ScheduleRequest, scheduler};
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
@@ -65,30 +60,54 @@ struct Done {
     again: Option<Instant>,
 }
 
+/// What became of a task.
+struct Outcome {
+    action: Action,
+    failure: Option<Failure>,
+    /// To be told.
+    event: Option<Event>,
+}
+
 /// The keys in their order of time.
 struct Agenda {
     requests: UnboundedSender<ScheduleRequest<Key>>,
     /// When each object has had its peace.
     rested: HashMap<Key, Instant>,
+    /// Those that are being looked at, and whether they are to be again.
+    busy: HashMap<Key, bool>,
 }
 
 impl Agenda {
-    fn look_at(&self, key: Key, at: Instant) {
+    fn look_at(&mut self, key: Key, at: Instant) {
+        if let Some(once_more) = self.busy.get_mut(&key) {
+            *once_more = true;
+            return;
+        }
         let run_at = self.rested.get(&key).map_or(at, |rested| at.max(*rested));
         // The other end lives as long as this one.
         let _ = self.requests.unbounded_send(ScheduleRequest { message: key, run_at });
     }
 
+    /// Whether an object whose time has come may be looked at now. If not, it is again when it is no longer busy.
+    fn take(&mut self, key: &Key) -> bool {
+        if let Some(once_more) = self.busy.get_mut(key) {
+            *once_more = true;
+            return false;
+        }
+        self.busy.insert(key.clone(), false);
+        true
+    }
+
     /// Notes what a reconcile leaves, and gives back what is to be remembered.
     fn take_back(&mut self, done: Done) -> Option<Desk> {
         let Done { key, desk, again } = done;
-        if desk.is_some() {
-            self.rested.insert(key.clone(), Instant::now() + PAUSE);
-        } else {
-            self.rested.remove(&key);
+        let (is_touched, now) = (self.busy.remove(&key) == Some(true), Instant::now());
+        match &desk {
+            Some(desk) => drop(self.rested.insert(key.clone(), desk.rests_until().into_iter().fold(now + PAUSE, Instant::max))),
+            None => drop(self.rested.remove(&key)),
         }
-        if let Some(again) = again {
-            self.look_at(key, again);
+        if let Some(at) = if is_touched { Some(now) } else { again } {
+            self.look_at(key, at);
         }
         desk
     }
@@ -124,10 +143,9 @@ impl Runner {
     /// Reconciles for one term. Returns when the term has ended and every request is answered.
     async fn lead(&self, term: &Term, touched: &mut mpsc::UnboundedReceiver<Key>) {
         let (requests, incoming) = unbounded();
-        let mut agenda = Agenda { requests, rested: HashMap::new() };
+        let mut agenda = Agenda { requests, rested: HashMap::new(), busy: HashMap::new() };
         let mut scheduler = pin!(scheduler(incoming));
         let mut running = FuturesUnordered::new();
-        let mut busy: HashSet<Key> = HashSet::new();
         let mut desks: HashMap<Key, Desk> = HashMap::new();
         let everything = self.planner.all();
         tracing::info!(term = term.number(), objects = everything.len(), "reconciling");
@@ -139,15 +157,16 @@ impl Runner {
                 () = term.ended().cancelled() => break,
                 Some(key) = touched.recv() => agenda.look_at(key, Instant::now()),
                 Some::<Done>(done) = running.next(), if !running.is_empty() => {
-                    busy.remove(&done.key);
                     let key = done.key.clone();
                     if let Some(desk) = agenda.take_back(done) {
                         desks.insert(key, desk);
                     }
                 }
-                Some(key) = due(scheduler.as_mut(), &busy), if running.len() < OBJECTS => {
+                Some(key) = scheduler.next(), if running.len() < OBJECTS => {
                     let Some(work) = term.begin() else { break };
-                    busy.insert(key.clone());
+                    if !agenda.take(&key) {
+                        continue;
+                    }
                     let desk = desks.remove(&key).unwrap_or_default();
                     running.push(self.reconcile(key, desk, term, work));
                 }
@@ -166,11 +185,13 @@ impl Runner {
             Err(failure) => {
                 self.metrics.reconcile_errors.inc();
                 tracing::warn!(?key, %failure, "what the plan depends on could not be found out");
-                let again = Some(Instant::now() + desk.failed());
-                return Done { key, desk: Some(desk), again };
+                let again = Instant::now() + desk.failed();
+                desk.rest(again);
+                return Done { key, desk: Some(desk), again: Some(again) };
             }
         };
-        let again = self.carry_out(&key, planned, &mut desk, term).await;
+        let (again, events) = self.carry_out(&key, planned, &mut desk, term).await;
+        self.tell(&events, term).await;
         self.metrics.reconciles.inc();
         self.metrics.reconcile_seconds.observe(started.elapsed().as_secs_f64());
         Done { key, desk: Some(desk), again }
@@ -193,65 +214,67 @@ impl Runner {
         }
     }
 
-    /// Does what a plan wants; says when to look again.
-    async fn carry_out(&self, key: &Key, plan: Plan, desk: &mut Desk, term: &Term) -> Option<Instant> {
-        for task in &plan.first {
-            if !term.is_current() {
-                return None;
+    /// Does what a plan wants; says when to look again, and what is to be told.
+    async fn carry_out(&self, key: &Key, plan: Plan, desk: &mut Desk, term: &Term) -> (Option<Instant>, Vec<Event>) {
+        let mut events = Vec::new();
+        for task in plan.first {
+            let Some(Outcome { action, failure, event }) = self.task(task, term).await else { return (None, events) };
+            events.extend(event);
+            if let Some(failure) = failure {
+                return (Some(self.troubles(key, &[(action, failure)], desk)), events);
             }
-            if let Err(failure) = self.apply.carry_out(&task.action).await {
-                self.tell(failed_event(task, &failure).as_ref()).await;
-                self.trouble(key, &task.action, &failure, desk);
-                return Some(Instant::now() + desk.failed());
-            }
-            self.tell(task.done.as_ref()).await;
         }
         let (due, mut failures) = self.write_status(plan.status, desk, term).await;
         {
             let requests = plan.each.into_iter().map(|task| self.task(task, term));
-            let mut requests = stream::iter(requests).buffer_unordered(REQUESTS);
-            while let Some(failed) = requests.next().await {
-                failures.extend(failed);
+            let mut outcomes = stream::iter(requests).buffer_unordered(REQUESTS);
+            while let Some(outcome) = outcomes.next().await {
+                let Some(Outcome { action, failure, event }) = outcome else { continue };
+                events.extend(event);
+                match failure {
+                    Some(failure) => failures.push((action, failure)),
+                    // As long as something is done, nobody has to wait for long.
+                    None => desk.succeeded(),
+                }
             }
         }
-        for event in &plan.events {
-            self.tell(Some(event)).await;
-        }
-        for (action, failure) in &failures {
-            self.trouble(key, action, failure, desk);
-        }
-        let now = Instant::now();
-        // One that was outdated may be outdated by something that touches nobody.
+        events.extend(plan.events);
         let retry = if failures.is_empty() {
             desk.succeeded();
             None
         } else {
-            Some(now + desk.failed())
+            Some(self.troubles(key, &failures, desk))
         };
-        earlier(earlier(due, retry), desk.next_try(now))
+        (earlier(earlier(due, retry), desk.next_try(Instant::now())), events)
     }
 
-    async fn tell(&self, event: Option<&Event>) {
-        if let Some(event) = event {
-            self.teller.tell(event, (self.planner.wall)()).await;
+    /// Tells what has happened, while we lead.
+    async fn tell(&self, events: &[Event], term: &Term) {
+        if !events.is_empty() && term.is_current() {
+            tokio::select! {
+                () = self.teller.tell(events, (self.planner.wall)()) => {}
+                () = term.ended().cancelled() => {}
+            }
         }
     }
 
-    async fn task(&self, task: Task, term: &Term) -> Option<(Action, Failure)> {
+    /// What became of a task; none if the term has ended.
+    async fn task(&self, task: Task, term: &Term) -> Option<Outcome> {
         if !term.is_current() {
             return None;
         }
-        let (event, failed) = match self.apply.carry_out(&task.action).await {
+        match self.apply.carry_out(&task.action, term).await {
             Ok(()) => {
                 if about(&task.action).kind == Kind::POD {
                     self.metrics.pod_changes.inc();
                 }
-                (task.done, None)
+                Some(Outcome { action: task.action, failure: None, event: task.done })
             }
-            Err(failure) => (failed_event(&task, &failure), Some(failure)),
-        };
-        self.tell(event.as_ref()).await;
-        failed.map(|failure| (task.action, failure))
+            Err(failure) => {
+                let event = failed_event(&task, &failure);
+                Some(Outcome { action: task.action, failure: Some(failure), event })
+            }
+        }
     }
 
     /// Writes the status if it is time. Gives when it is time otherwise, and what went wrong.
@@ -264,13 +287,29 @@ impl Runner {
         }
         let body = status.body.clone();
         let action = Action::Patch(status);
-        match self.apply.carry_out(&action).await {
+        match self.apply.carry_out(&action, term).await {
             Ok(()) => {
-                desk.wrote_status(body, now);
+                desk.wrote_status(&body, now);
                 (None, Vec::new())
             }
-            Err(failure) => (None, vec![(action, failure)]),
+            Err(failure) => {
+                desk.tried_status(now);
+                (None, vec![(action, failure)])
+            }
         }
+    }
+
+    /// Remembers failures; says when to look again.
+    fn troubles(&self, key: &Key, failures: &[(Action, Failure)], desk: &mut Desk) -> Instant {
+        for (action, failure) in failures {
+            self.trouble(key, action, failure, desk);
+        }
+        // One that was outdated may be outdated by something that touches nobody.
+        let again = Instant::now() + desk.failed();
+        if failures.iter().any(|(action, failure)| wants_peace(action, failure)) {
+            desk.rest(again);
+        }
+        again
     }
 
     /// Remembers a failure.
@@ -282,20 +321,18 @@ impl Runner {
                 tracing::debug!(?key, kind = target.kind.kind, namespace = %target.namespace, name = %target.name, %failure, "outdated");
                 return;
             }
-            Failure::Invalid(problem) if problem.contains(FIXED) => desk.leave_native(Instant::now()),
+            Failure::Invalid(problem) if problem.contains(FIXED) && changes_native(action) => desk.leave_native(Instant::now()),
             Failure::Refused(_) | Failure::Invalid(_) if target.kind == Kind::POD => desk.refuse(&target.uid, Instant::now()),
-            Failure::Refused(_) | Failure::Invalid(_) | Failure::Busy(_) => {}
-            // It may have been done: look before anything else is.
-            Failure::Unknown(_) => desk.is_verified = false,
+            // It may have been done: look before anything else is. And whatever it was, let another pod have its turn.
+            Failure::Unknown(_) if target.kind == Kind::POD => {
+                desk.is_verified = false;
+                desk.refuse(&target.uid, Instant::now());
+            }
+            Failure::Refused(_) | Failure::Invalid(_) | Failure::Busy(_) | Failure::Unknown(_) => {}
         }
         self.metrics.reconcile_errors.inc();
         tracing::warn!(?key, kind = target.kind.kind, namespace = %target.namespace, name = %target.name, %failure, "not done");
     }
-}
-
-/// The next object that is due and not being looked at.
-async fn due(scheduler: Pin<&mut Scheduler<Key, UnboundedReceiver<ScheduleRequest<Key>>>>, busy: &HashSet<Key>) -> Option<Key> {
-    scheduler.hold_unless(|key| !busy.contains(key)).next().await
 }
 
 fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
@@ -307,6 +344,25 @@ const fn about(action: &Action) -> &Target {
     match action {
         Action::Create { target, .. } | Action::Compose { target, .. } | Action::Delete { target, .. } => target,
         Action::Patch(patch) => &patch.target,
+    }
+}
+
+/// Whether it would be the same again, whatever happens to the object meanwhile. Refused pods are left alone one by one, and statuses are
+/// not written often anyway.
+fn wants_peace(action: &Action, failure: &Failure) -> bool {
+    match failure {
+        Failure::Busy(_) | Failure::Unknown(_) => true,
+        Failure::Refused(_) | Failure::Invalid(_) => matches!(action, Action::Create { .. }),
+        Failure::Outdated(_) => false,
+    }
+}
+
+/// Whether images of native sidecars are changed, as far as can be seen.
+fn changes_native(action: &Action) -> bool {
+    match action {
+        Action::Patch(patch) => patch.body.pointer("/spec/initContainers").is_some(),
+        Action::Compose { .. } => true,
+        Action::Create { .. } | Action::Delete { .. } => false,
     }
 }
 

@@ -19,9 +19,12 @@ use serde_json::Value;
 
 use self::{
     prune::prune,
-    recording::{Place, Recording, collisions, custom_version},
+    recording::{Place, Recording, collisions, custom_version, name_prefix},
 };
-use super::{api::SidecarSet, revision::Revision};
+use super::{
+    api::SidecarSet,
+    revision::{Revision, Revisions},
+};
 
 /// What has to be done for the history of a set to be right.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,7 +86,7 @@ struct Link<'r> {
 ///
 /// `recorded` are the revisions in our namespace that carry the set's name on their label, in any order. Those that another object
 /// controls (a set of the same name that is gone) are no history, they go with their owner; but their names are taken. The same holds
-/// for revisions of other sets: if creating one is answered with "already exists", fetch what is there and call this again with it.
+/// for revisions of others ([`concerning`]): if creating one is answered with "already exists", fetch what is there and call this again with it.
 /// `in_use` are the names that pods note. When all steps are done, there are no further ones.
 pub fn register(set: &SidecarSet, recorded: &[Arc<Revision>], in_use: &BTreeSet<&str>, own_namespace: &str) -> Registration {
     let recording = Recording::of(set);
@@ -98,6 +101,7 @@ pub fn register(set: &SidecarSet, recorded: &[Arc<Revision>], in_use: &BTreeSet<
         let latest = links.remove(at);
         steps.extend(latest.renumber(next).filter(|_| at < links.len()));
         steps.extend(custom_version(set).and_then(|version| latest.relabel(version, !steps.is_empty())));
+        collision_count = recording.collisions_of(&latest.name, collision_count);
         Link { custom_version: custom_version(set).or(latest.custom_version), ..latest }
     } else {
         let (name, count) = free_name(&recording, collision_count, recorded);
@@ -110,6 +114,13 @@ pub fn register(set: &SidecarSet, recorded: &[Arc<Revision>], in_use: &BTreeSet<
     let (deletions, overflow) = prune(set, &links, in_use);
     steps.extend(deletions);
     Registration { latest: name, collision_count, steps, overflow }
+}
+
+/// All recorded revisions that [`register`] has to know of for a set: its own, and those that have names it might want.
+pub fn concerning<'r>(revisions: &'r Revisions, set: &str) -> Vec<&'r Arc<Revision>> {
+    let prefix = name_prefix(set);
+    let others = revisions.named_like(&prefix).filter(|revision| revision.set_name.as_deref() != Some(set));
+    revisions.of_set(set).chain(others).collect()
 }
 
 /// Whether a revision is of this set: by its label, and not controlled by another object. Nothing can be held against the owner of a

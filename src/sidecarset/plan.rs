@@ -28,7 +28,7 @@ pub struct Picture {
     pub rollout: Arc<Rollout>,
     /// The pods that it selects and that it was injected into, in no order.
     pub members: Vec<Arc<Member>>,
-    /// Its recorded revisions, in any order.
+    /// Its recorded revisions, and others that have names it might want, in any order.
     pub revisions: Vec<Arc<Revision>>,
 }
 

@@ -78,11 +78,20 @@ impl State {
         self.touch([name]);
     }
 
-    /// These are all sets that there are. Those that cannot be used are left out and named.
+    /// These are all sets that there are; of one that is known in a later version, that stays. Those that cannot be used are left out
+    /// and named.
     pub fn reset_sets(&mut self, sets: Vec<SidecarSet>) -> Vec<SetError> {
         self.sets = SetIndex::default();
-        self.rollouts.clear();
-        sets.into_iter().filter_map(|set| self.apply_set(set).err()).collect()
+        let mut before = std::mem::take(&mut self.rollouts);
+        let mut errors = Vec::new();
+        for set in sets {
+            let known =
+                set.metadata.name.as_deref().and_then(|name| before.remove(name)).filter(|known| is_later_version(&known.set, &set));
+            errors.extend(self.apply_set(known.map_or(set, |known| known.set.clone())).err());
+        }
+        // Of those that are gone nothing is to be remembered.
+        self.touch(before.keys().map(AsRef::as_ref));
+        errors
     }
 
     /// A pod that sets were injected into was made or changed.
@@ -247,6 +256,42 @@ mod tests {
             Some(vec![serde_json::from_value(json!({"key": "a", "operator": "Is"})).unwrap()]);
         state.apply_set(unusable).unwrap_err();
         assert!(rivals(&state).is_empty());
+    }
+
+    fn version(version: u64, image: &str) -> SidecarSet {
+        let mut set = set("a");
+        set.metadata.resource_version = Some(version.to_string());
+        set.spec.containers.as_mut().unwrap()[0].container.insert("image".to_owned(), image.into());
+        set
+    }
+
+    fn image(state: &State) -> Option<&str> {
+        state.rollouts.get("a").map(|rollout| rollout.sidecars[0].image.as_str())
+    }
+
+    #[test]
+    fn a_set_is_not_undone_by_an_older_version_however_it_comes() {
+        let mut state = State::default();
+        state.apply_set(version(10, "new")).unwrap();
+        state.take_touched();
+        state.apply_set(version(9, "old")).unwrap();
+        state.assume_set(version(9, "old")).unwrap();
+        assert!(image(&state) == Some("new") && state.take_touched().is_empty());
+        state.reset_sets(vec![version(9, "old")]);
+        assert_eq!(image(&state), Some("new"));
+        state.apply_set(version(11, "newer")).unwrap();
+        assert_eq!(image(&state), Some("newer"));
+    }
+
+    #[test]
+    fn a_set_that_is_gone_is_touched_once_more_and_not_brought_back_by_an_answer() {
+        let mut state = State::default();
+        state.apply_set(version(10, "new")).unwrap();
+        state.take_touched();
+        state.reset_sets(Vec::new());
+        assert_eq!(state.take_touched(), BTreeSet::from([Key::SidecarSet("a".into())]));
+        state.assume_set(version(11, "newer")).unwrap();
+        assert_eq!((image(&state), rivals(&state).len()), (None, 0));
     }
 
     #[test]

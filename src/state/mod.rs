@@ -16,8 +16,8 @@ use crate::{
     base::{gates::Gates, observed::Pod},
     plan::Key,
     sidecarset::{
-        index::SetIndex, member::Member, plan::Picture, revision::Revisions, rollout::Rollout, select, validate::World,
-        whitelist::Whitelist,
+        history::concerning, index::SetIndex, member::Member, plan::Picture, revision::Revisions, rollout::Rollout, select,
+        validate::World, whitelist::Whitelist,
     },
 };
 
@@ -83,7 +83,7 @@ impl<'s> Snapshot<'s> {
         let rollout = Arc::clone(self.rollouts.get(set)?);
         let is_selected = |member: &&Arc<Member>| rollout.selects(&member.pod.labels, self.namespace_labels(&member.pod.namespace));
         let members = self.members.of_set(set).filter(is_selected).cloned().collect();
-        let revisions = self.revisions.of_set(set).cloned().collect();
+        let revisions = concerning(self.revisions, set).into_iter().cloned().collect();
         Some(Picture { rollout, members, revisions })
     }
 

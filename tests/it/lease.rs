@@ -1,6 +1,5 @@
 //! Leader election, with a scripted API server and a clock that jumps from one event to the next.
 
-mod api_server;
 mod chaos;
 mod replica;
 
@@ -14,11 +13,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
 
-use self::{
+use self::replica::{BREATH, Floor, LEASE, RENEW, RETRY, Replica};
+use crate::{
     api_server::{ApiServer, End, Fate},
-    replica::{BREATH, Floor, LEASE, RENEW, RETRY, Replica},
+    world::metric,
 };
-use crate::world::metric;
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -1,6 +1,7 @@
 //! The integration tests, in one binary.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking, also in what tests share")]
 
+mod api_server;
 mod architecture;
 mod certificates;
 mod cli;
@@ -8,6 +9,7 @@ mod conformance;
 mod lease;
 mod manifests;
 mod properties;
+mod reconciling;
 mod support;
 mod wire;
 mod world;

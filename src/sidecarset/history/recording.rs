@@ -11,6 +11,9 @@ use crate::base::{go_json, hash, names::is_label_value};
 /// How much of a set's name goes into the names of its revisions.
 const LONGEST: usize = 223;
 
+/// How many collisions are looked for that the status does not know of.
+const MISSED: i32 = 4;
+
 /// What would be recorded of a set as it is.
 pub(super) struct Recording<'s> {
     set: &'s SidecarSet,
@@ -36,9 +39,13 @@ impl<'s> Recording<'s> {
 
     /// How a revision of this content is called after so many collisions.
     pub(super) fn name(&self, collisions: i32) -> String {
-        let set = self.set.metadata.name.as_deref().unwrap_or_default();
-        let (set, _) = set.split_at(set.floor_char_boundary(LONGEST));
-        format!("{set}-{}", self.hash(collisions))
+        format!("{}{}", name_prefix(self.set.metadata.name.as_deref().unwrap_or_default()), self.hash(collisions))
+    }
+
+    /// How many collisions there were when a revision of this content got its name, if more than are `known`: it may have been created
+    /// while the status that was to say so could not be written.
+    pub(super) fn collisions_of(&self, name: &str, known: i32) -> i32 {
+        (0..MISSED).map(|more| known.saturating_add(more)).find(|count| self.name(*count) == name).unwrap_or(known)
     }
 
     /// The whole ControllerRevision.
@@ -81,6 +88,12 @@ impl<'s> Recording<'s> {
     fn hash(&self, collisions: i32) -> String {
         hash::short(&[&self.text, &collisions.to_string()])
     }
+}
+
+/// How the names of a set's revisions begin.
+pub(in crate::sidecarset) fn name_prefix(set: &str) -> String {
+    let (set, _) = set.split_at(set.floor_char_boundary(LONGEST));
+    format!("{set}-")
 }
 
 /// How often a name was taken, as far as the set's status knows.

@@ -231,6 +231,9 @@ fn a_name_that_another_content_has_is_a_collision() {
     assert_eq!(object["revision"], 7);
     // The label is that of the first try, which the reference leaves as well.
     assert_eq!(object["metadata"]["labels"][keys::REVISION_HASH], wanted.name(0).trim_start_matches("s-"));
+    // Created, but the status that was to say so was not written.
+    let uncounted = cluster.register(&set("a"), &[]);
+    assert_eq!((uncounted.latest, uncounted.collision_count, uncounted.steps), (wanted.name(2), 2, vec![]));
     let counted = with(set("a"), |set| set.status.get_or_insert_default().collision_count = Some(2));
     let again = cluster.register(&counted, &[]);
     assert_eq!((again.latest, again.collision_count, again.steps), (wanted.name(2), 2, vec![]));
@@ -264,6 +267,16 @@ fn a_revision_of_another_set_only_takes_its_name() {
         let registration = cluster.register(&set("a"), &[]);
         assert_eq!((told(&registration), registration.collision_count), (vec!["create unnamed as 1".to_owned()], 1));
     }
+}
+
+#[test]
+fn a_set_is_told_of_its_own_revisions_and_of_those_that_have_names_it_might_want() {
+    let mut revisions = Revisions::default();
+    for (name, label) in [("s-1", Some("s")), ("s-2", Some("other")), ("s-3", None), ("sx-1", None), ("s", None), ("t", Some("s"))] {
+        revisions.insert(Revision { set_name: label.map(str::to_owned), ..revision(name, 1, &set("a"), None) });
+    }
+    let names: BTreeSet<_> = concerning(&revisions, "s").into_iter().map(|revision| revision.name.as_str()).collect();
+    assert_eq!(names, BTreeSet::from(["s-1", "s-2", "s-3", "t"]));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 use std::{
     collections::{BTreeMap, HashMap},
+    ops::Bound,
     sync::Arc,
 };
 
@@ -8,7 +9,7 @@ use super::{Age, Revision};
 /// All revisions, found by name, by set, and by set and custom version, without a walk over them.
 #[derive(Clone, Debug, Default)]
 pub struct Revisions {
-    named: HashMap<String, Arc<Revision>>,
+    named: BTreeMap<String, Arc<Revision>>,
     sets: HashMap<String, History>,
 }
 
@@ -59,6 +60,12 @@ impl Revisions {
     /// All revisions that say by their label that they are of this set, oldest first.
     pub fn of_set(&self, set: &str) -> impl Iterator<Item = &Arc<Revision>> {
         self.sets.get(set).into_iter().flat_map(|history| history.all.values())
+    }
+
+    /// All revisions of which the name begins like this, whoever's they are.
+    pub fn named_like(&self, prefix: &str) -> impl Iterator<Item = &Arc<Revision>> {
+        let from = self.named.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        from.take_while(move |(name, _)| name.starts_with(prefix)).map(|(_, revision)| revision)
     }
 
     /// How many there are.

@@ -12,10 +12,8 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use super::{
-    api_server::{ApiServer, End, Fate},
-    replica::{Floor, LEASE, RENEW, RETRY, Replica},
-};
+use super::replica::{Floor, LEASE, RENEW, RETRY, Replica};
+use crate::api_server::{ApiServer, End, Fate};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// What is under way when a term ends is done before a rival may begin.

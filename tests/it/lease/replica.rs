@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::api_server::{ApiServer, Fate};
+use crate::api_server::{ApiServer, Fate};
 
 pub(crate) const LEASE: Duration = Duration::from_secs(15);
 pub(crate) const RENEW: Duration = Duration::from_secs(10);
@@ -70,7 +70,7 @@ impl Replica {
         let fares = Arc::clone(&fate);
         let seed = name.bytes().fold(7, |seed: u64, byte| seed.wrapping_mul(31) + u64::from(byte));
         let candidacy = Candidacy {
-            client: server.client(move || fares.lock()()),
+            client: server.client(move |_| fares.lock()()),
             namespace: "own".to_owned(),
             identity: Identity { name: name.to_owned(), seed },
             times: Times::new(LEASE, RENEW, RETRY).unwrap(),
