@@ -24,7 +24,7 @@ const ELSEWHERE: &str = "default";
 const PATIENCE: Duration = Duration::from_secs(2);
 /// What was told longer ago is told again.
 const FORGET_AFTER: Duration = Duration::from_mins(30);
-/// The longest sentence that the API server takes.
+/// The longest sentence that the API server takes, in bytes.
 const LONGEST: usize = 1024;
 /// The longest name that the API server takes, without what is added to it.
 const LONGEST_NAME: usize = 253 - 35;
@@ -125,7 +125,7 @@ impl Teller {
             event_time: Some(MicroTime(now)),
             action: some(event.reason),
             reason: some(event.reason),
-            note: Some(event.note.chars().take(LONGEST).collect()),
+            note: Some(event.note.split_at(event.note.floor_char_boundary(LONGEST)).0.to_owned()),
             type_: some(if event.is_warning { "Warning" } else { "Normal" }),
             regarding: Some(regarding),
             reporting_controller: some(CONTROLLER),

@@ -36,6 +36,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 const OBJECTS: usize = 8;
 /// What an API server says that lets no image of an init container be changed: the only thing we change that one may not know.
 const FIXED: &str = "pod updates may not change fields";
+/// How many requests of one plan are made before there is a new plan: who pauses a rollout wants to see it stop.
+const AT_ONCE: usize = 500;
 /// How many requests of one plan are under way at a time.
 const REQUESTS: usize = 16;
 
@@ -127,7 +129,11 @@ impl Runner {
             let term = leadership.borrow_and_update().clone();
             if let Some(term) = term.filter(Term::is_current) {
                 while !is_synced() && term.is_current() && !stop.is_cancelled() {
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::select! {
+                        () = tokio::time::sleep(PAUSE) => {}
+                        // All objects are looked at when the lists are there.
+                        key = touched.recv() => if key.is_none() { return },
+                    }
                 }
                 self.lead(&term, &mut touched).await;
             }
@@ -225,8 +231,9 @@ impl Runner {
             }
         }
         let (due, mut failures) = self.write_status(plan.status, desk, term).await;
+        let is_cut = plan.each.len() > AT_ONCE;
         {
-            let requests = plan.each.into_iter().map(|task| self.task(task, term));
+            let requests = plan.each.into_iter().take(AT_ONCE).map(|task| self.task(task, term));
             let mut outcomes = stream::iter(requests).buffer_unordered(REQUESTS);
             while let Some(outcome) = outcomes.next().await {
                 let Some(Outcome { action, failure, event }) = outcome else { continue };
@@ -245,7 +252,8 @@ impl Runner {
         } else {
             Some(self.troubles(key, &failures, desk))
         };
-        (earlier(earlier(due, retry), desk.next_try(Instant::now())), events)
+        let rest = is_cut.then(Instant::now);
+        (earlier(earlier(due, retry), earlier(rest, desk.next_try(Instant::now()))), events)
     }
 
     /// Tells what has happened, while we lead.
