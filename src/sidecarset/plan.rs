@@ -237,7 +237,13 @@ fn tell_what_is_upgradable(rollout: &Rollout, found: &[Found<'_>], circumstances
 
 fn registered(picture: &Picture, found: &[Found<'_>], own_namespace: &str) -> Registration {
     let set = &picture.rollout;
-    let in_use = found.iter().filter_map(|pod| pod.member.marks.note(&set.name)?.revision.as_deref()).collect();
+    // A pod that was injected before the revision was known notes only its content.
+    let of_content = |hash: &str| {
+        let same = picture.revisions.iter().filter(|revision| revision.hash.as_deref() == Some(hash));
+        same.max_by_key(|revision| revision.number).map(|revision| &*revision.name)
+    };
+    let noted = found.iter().filter_map(|pod| pod.member.marks.note(&set.name));
+    let in_use = noted.filter_map(|note| note.revision.as_deref().or_else(|| of_content(&note.hash))).collect();
     register(&set.set, &picture.revisions, &in_use, own_namespace)
 }
 

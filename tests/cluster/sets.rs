@@ -58,7 +58,9 @@ impl Sets {
     fn set(&self, version: &str, name: &str) -> Value {
         json!({"apiVersion": format!("apps.kruise.io/{version}"), "kind": "SidecarSet",
             "metadata": {"name": self.name(name), "labels": {SANDBOX_LABEL: self.sandbox.label}},
-            "spec": {"selector": {"matchLabels": {"app": self.name(name)}}, "containers": [{"name": name, "image": "log:1"}]}})
+            "spec": {"selector": {"matchLabels": {"app": self.name(name)}}, "containers": [{"name": name, "image": "log:1"}],
+                // Sets of tests that run beside this one have the same names for their containers.
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self.sandbox.namespace}}}})
     }
 
     async fn create(&self, version: &str, set: Value) -> Result<Value> {

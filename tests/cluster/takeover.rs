@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
-use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use outrigger::sidecarset::api::SidecarSet;
 use outrigger::sidecarset::default::defaulted;
@@ -260,5 +260,9 @@ pub(crate) async fn what_the_reference_left_behind_is_taken_over_without_a_chang
         ensure!(new == 1, "{containers:?}");
     }
     drop(server);
+    // They select pods of every namespace, and would be in the way of other tests' sets.
+    for name in legacy.sets.keys() {
+        sets(&cluster).delete(name, &DeleteParams::default()).await?;
+    }
     Ok(())
 }

@@ -156,3 +156,24 @@ fn the_present_content_is_recorded_before_a_pod_refers_to_it() {
     assert_eq!(cluster.sets["log"]["status"]["latestRevision"], name);
     assert!(cluster.pods["web-1"].annotation("kruise.io/sidecarset-hash").unwrap().contains(&format!(r#""controllerRevision":"{name}""#)));
 }
+
+/// Replicas learn of a new revision a moment after it is made: a pod that is injected meanwhile notes its content alone.
+#[test]
+fn a_revision_whose_content_a_pod_has_is_kept_though_the_pod_does_not_name_it() {
+    let mut cluster = Cluster::of([set("log", &with(cold("log:v1"), &json!({"paused": true})))], []);
+    cluster.publish("log", &json!({"revisionHistoryLimit": 1}));
+    cluster.round("log");
+    let first = cluster.picture("log", [].iter()).revisions[0].name.clone();
+    let mut pod = at("log:v1", "web-1");
+    let annotation = pod.annotation("kruise.io/sidecarset-hash").unwrap().to_owned();
+    let mut notes: Value = serde_json::from_str(&annotation).unwrap();
+    notes["log"].as_object_mut().unwrap().shift_remove("controllerRevision");
+    pod = pod.annotated("kruise.io/sidecarset-hash", &notes.to_string());
+    cluster.pods.insert("web-1".to_owned(), pod);
+    for image in ["log:v2", "log:v3"] {
+        cluster.publish("log", &cold(image));
+        cluster.round("log");
+    }
+    let names: Vec<_> = cluster.picture("log", [].iter()).revisions.iter().map(|revision| revision.name.clone()).collect();
+    assert!(names.contains(&first) && names.len() == 2, "{names:?}");
+}
