@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::applying;
+use crate::control_plane::eventually;
 use crate::injection::DEFINITION;
 use crate::outrigger::Outrigger;
 use crate::support::{Cluster, Sandbox};
@@ -151,8 +152,13 @@ pub(crate) async fn a_server_leads_and_releases_its_lease_when_it_is_told_to_end
         lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()).is_some_and(|holder| holder.starts_with("pod-of-mine_"))
     };
     sandbox.watch::<Lease>().named(NAME).until_it("the server holds the lease", held).await?;
-    let metrics = server.http().get(server.admin_url("/metrics")).send().await?.text().await?;
-    ensure!(metrics.contains("outrigger_leader 1\n"), "{metrics}");
+    // It knows a moment after the API server does.
+    eventually("the server that counts itself as the leader", PATIENCE, async || {
+        let metrics = server.http().get(server.admin_url("/metrics")).send().await?.text().await?;
+        ensure!(metrics.contains("outrigger_leader 1\n"), "{metrics}");
+        Ok(())
+    })
+    .await?;
     server.terminate()?;
     let released = |lease: &Lease| lease.spec.as_ref().is_some_and(|spec| spec.holder_identity.is_none());
     sandbox.watch::<Lease>().named(NAME).within(PATIENCE).until_it("the lease is released", released).await?;

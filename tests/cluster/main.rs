@@ -140,7 +140,6 @@ fn about_sets_and_leases(house: &Arc<House>) -> Vec<Trial> {
         beside_others lease::a_killed_leader_is_replaced_and_one_that_stops_hands_over_at_once,
         beside_others lease::who_takes_the_lease_deposes_the_leader,
         beside_others lease::a_lease_is_only_replaced_by_who_has_seen_its_last_version,
-        beside_others lease::a_server_leads_and_releases_its_lease_when_it_is_told_to_end,
         beside_others sets::a_bad_set_is_refused_while_our_webhooks_are_down,
         beside_others sets::what_the_reference_admits_the_api_server_admits,
         beside_others sets::a_set_is_filled_in_hashed_and_judged,
@@ -151,6 +150,7 @@ fn about_sets_and_leases(house: &Arc<House>) -> Vec<Trial> {
 
 fn that_disturb_others(house: &Arc<House>) -> Vec<Trial> {
     trials![house:
+        alone lease::a_server_leads_and_releases_its_lease_when_it_is_told_to_end,
         alone sets::a_set_reads_in_both_versions,
         alone jobs::a_job_completes_although_its_sidecar_never_ends_of_itself,
         alone jobs::with_an_agent_on_the_nodes_it_is_asked_to_end_the_sidecar,
