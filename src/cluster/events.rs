@@ -74,7 +74,7 @@ impl Teller {
         Self { client, told: Mutex::default() }
     }
 
-    /// Tells what was not told already. Returns within [`PATIENCE`]; what cannot be told is only logged: nothing depends on it.
+    /// Tells what was not told already. Returns within two seconds; what cannot be told is only logged: nothing depends on it.
     pub async fn tell(&self, events: &[Event], now: Timestamp) {
         let news: Vec<_> = {
             let (mut told, at) = (self.told.lock(), Instant::now());

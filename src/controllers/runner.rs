@@ -1,7 +1,7 @@
 //! The loop of the reconcilers: what is touched is looked at soon, each object by one reconcile at a time, and only while this
 //! replica leads.
 //!
-//! A burst of events costs one plan: an object is looked at again no sooner than [`PAUSE`] after the last time. Everything that
+//! A burst of events costs one plan: an object is looked at again no sooner than `PAUSE` after the last time. Everything that
 //! is written is answered before the next plan of the same object is made, and is in the picture by then; so no plan counts on
 //! what it cannot see, and a pod that is gone holds up nobody.
 

@@ -5,7 +5,7 @@
 //! compare by them. What the reference admits although it cannot work is admitted with a warning.
 //!
 //! Of the rules of pods only names, duplicates, required members and references between containers and volumes are here
-//! ([`pod`]). The others are those of the API server's own version: [`stand_in`] makes the pod to ask it about.
+//! (`pod`). The others are those of the API server's own version: [`stand_in`] makes the pod to ask it about.
 
 mod canary;
 mod conflicts;
