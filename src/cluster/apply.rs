@@ -207,6 +207,11 @@ pub(super) fn requests(target: &Target) -> Request {
 }
 
 fn path(kind: Kind, namespace: &str) -> String {
-    let root = if kind.group.is_empty() { format!("/api/{}", kind.version) } else { format!("/apis/{}/{}", kind.group, kind.version) };
+    let root = root(kind);
     if namespace.is_empty() { format!("{root}/{}", kind.plural) } else { format!("{root}/namespaces/{namespace}/{}", kind.plural) }
+}
+
+/// Where the resources of a kind's group and version are.
+pub(super) fn root(kind: Kind) -> String {
+    if kind.group.is_empty() { format!("/api/{}", kind.version) } else { format!("/apis/{}/{}", kind.group, kind.version) }
 }

@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResourceList;
 use kube::{Client, api::GetParams, core::PartialObjectMeta};
 use parking_lot::Mutex;
 
-use super::apply::{Failure, requests, send};
+use super::apply::{Failure, requests, root, send};
 use crate::plan::{Kind, Target};
 
 /// How long an answer about kinds holds.
@@ -48,9 +48,7 @@ impl Facts {
         if let Some(is_served) = self.remembered(kind, Instant::now()) {
             return Ok(is_served);
         }
-        let is_core = kind.group.is_empty();
-        let path = if is_core { format!("/api/{}", kind.version) } else { format!("/apis/{}/{}", kind.group, kind.version) };
-        let request = http::Request::get(path).body(Vec::new()).map_err(|error| Failure::Refused(error.to_string()))?;
+        let request = http::Request::get(root(kind)).body(Vec::new()).map_err(|error| Failure::Refused(error.to_string()))?;
         let is_served = match send::<APIResourceList>(&self.client, Ok(request)).await {
             Ok(list) => list.resources.iter().any(|resource| resource.name == kind.plural),
             // The whole group is unknown.

@@ -67,16 +67,23 @@ pub struct SetError {
     pub source: SelectorError,
 }
 
+impl SetError {
+    /// The compiled selector of a field, if the set has one there.
+    pub(super) fn or_selector(set: &str, field: &'static str, selector: Option<&LabelSelector>) -> Result<Option<Selector>, Self> {
+        let problem = |source| Self { set: set.to_owned(), field, source };
+        selector.map(Selector::compile).transpose().map_err(problem)
+    }
+}
+
 impl Entry {
     /// Compiles a set. One that has not been through the defaulting webhook (it carries no hash) is given its defaults.
     pub fn compile(mut set: SidecarSet, revisions: &Revisions) -> Result<Self, SetError> {
         let annotation = |set: &SidecarSet, key: &str| set.metadata.annotations.as_ref().and_then(|all| all.get(key)).cloned();
         default::complete(&mut set);
         let name = set.metadata.name.clone().unwrap_or_default();
-        let compile =
-            |field, selector: &LabelSelector| Selector::compile(selector).map_err(|source| SetError { set: name.clone(), field, source });
-        let selector = set.spec.selector.as_ref().map(|s| compile("spec.selector", s)).transpose()?;
-        let namespaces = set.spec.namespace_selector.as_ref().map(|s| compile("spec.namespaceSelector", s)).transpose()?;
+        let compile = |field, selector: &Option<LabelSelector>| SetError::or_selector(&name, field, selector.as_ref());
+        let selector = compile("spec.selector", &set.spec.selector)?;
+        let namespaces = compile("spec.namespaceSelector", &set.spec.namespace_selector)?;
         let is_canary = annotation(&set, CANARY).as_deref() == Some("true");
         let choice = Choice::of(&set.spec);
         let is_pinned = choice != Choice::Current;

@@ -63,8 +63,7 @@ impl Rollout {
     pub fn compile(mut set: SidecarSet) -> Result<Self, SetError> {
         default::complete(&mut set);
         let name = set.metadata.name.clone().unwrap_or_default();
-        let compile =
-            |field, selector: &LabelSelector| Selector::compile(selector).map_err(|source| SetError { set: name.clone(), field, source });
+        let compile = |field, selector: &Option<LabelSelector>| SetError::or_selector(&name, field, selector.as_ref());
         let annotation = |key: &str| set.metadata.annotations.as_ref().and_then(|all| all.get(key)).cloned().unwrap_or_default();
         let native_too = annotation(keys::UPDATE_NATIVE) == "true";
         let native = set.spec.init_containers.iter().flatten().filter(|container| native_too && container.is_native());
@@ -75,8 +74,8 @@ impl Rollout {
             hash: annotation(keys::HASH),
             hash_without_image: annotation(keys::HASH_WITHOUT_IMAGE),
             sidecars,
-            selector: set.spec.selector.as_ref().map(|selector| compile("spec.selector", selector)).transpose()?,
-            namespaces: set.spec.namespace_selector.as_ref().map(|selector| compile("spec.namespaceSelector", selector)).transpose()?,
+            selector: compile("spec.selector", &set.spec.selector)?,
+            namespaces: compile("spec.namespaceSelector", &set.spec.namespace_selector)?,
             order: Order::compile(&set.spec.update_strategy),
             only: set.spec.update_strategy.selector.as_ref().map(Selector::compile),
             name,

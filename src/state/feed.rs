@@ -13,6 +13,7 @@ use crate::{
     plan::Key,
     sidecarset::{
         api::SidecarSet,
+        default,
         index::{Entry, SetError, SetIndex},
         member::Member,
         revision::{Revision, Revisions},
@@ -42,7 +43,9 @@ impl State {
 
     /// A set was made or changed. One that cannot be used is forgotten, since what it said before is not meant any more. What is older
     /// than what is known is passed over: answers to our own requests may come before the watch tells of what was before them.
-    pub fn apply_set(&mut self, set: SidecarSet) -> Result<(), SetError> {
+    pub fn apply_set(&mut self, mut set: SidecarSet) -> Result<(), SetError> {
+        // Once for both, and so that what is known and what comes are compared in one form.
+        default::complete(&mut set);
         let name = set.metadata.name.clone().unwrap_or_default();
         if self.rollouts.get(&*name).is_some_and(|known| is_later_version(&known.set, &set)) {
             return Ok(());
