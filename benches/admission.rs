@@ -13,9 +13,9 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use fixtures::{review as body, sets};
 use jiff::Timestamp;
 use outrigger::{
-    admission::{review, verdict::Verdict},
+    admission::review,
     base::gates::Gates,
-    handlers::pod,
+    handlers::{Verdict, pod},
     state::State,
 };
 use rollout::Stage;

@@ -38,6 +38,7 @@ use crate::{
     handlers,
     manifests::{self, Rendering},
     offline::{
+        claims,
         documents::{self, Document},
         files::{self, Folder, Objects},
         pods, reviews,
@@ -47,7 +48,7 @@ use crate::{
         Limits,
         admin::{self, Readiness},
         certs::{Files, Follow, Pem, Serving},
-        http::{self, Asked},
+        http::{self, Outside},
         open_files,
         self_check::{self, SelfCheck},
         throwaway, tls,
@@ -99,16 +100,17 @@ pub async fn serve(arguments: Serve) -> anyhow::Result<()> {
     };
     let signals = Signals::new()?;
     running.readiness.expect(self_check::CONDITION);
-    let (objects, asked) = if let Some(folder) = &arguments.from {
-        (Some(running.follow_folder(folder, &arguments.common, gates)?), None)
+    let (objects, outside) = if let Some(folder) = &arguments.from {
+        let (objects, outside) = running.follow_folder(folder, &arguments.common, gates)?;
+        (Some(objects), outside)
     } else {
-        (None, Some(running.follow_cluster(&arguments).await?))
+        (None, running.follow_cluster(&arguments).await?)
     };
     let serving = running.certificate(&arguments)?;
     let (listener, admin) = (bind(arguments.listen)?, bind(arguments.admin)?);
     let address = listener.local_addr()?;
     tracing::info!(reviews = %address, admin = %admin.local_addr()?, "serving");
-    let hooks = running.hooks(asked.as_ref());
+    let hooks = running.hooks(&outside);
     running.listen(listener, hooks, &serving)?;
     running.tell(admin, objects);
     running.check_itself(address, serving);
@@ -118,7 +120,7 @@ pub async fn serve(arguments: Serve) -> anyhow::Result<()> {
 }
 
 impl Running {
-    fn follow_folder(&self, path: &Path, common: &Common, gates: Gates) -> anyhow::Result<admin::Objects> {
+    fn follow_folder(&self, path: &Path, common: &Common, gates: Gates) -> anyhow::Result<(admin::Objects, Outside)> {
         let folder = Folder { path: path.to_owned(), own_namespace: common.namespace.clone(), gates };
         let seen = folder.stamp();
         let (state, all) = folder.load()?;
@@ -133,11 +135,12 @@ impl Running {
             metrics: self.metrics.clone(),
         };
         self.tasks.spawn(follow.run(self.stop.clone()));
-        Ok(Arc::new(move || objects.read().clone()))
+        let settled = claims::settled(self.state.clone(), objects.clone(), Arc::new(now));
+        Ok((Arc::new(move || objects.read().clone()), Outside { settled: Some(settled), asked: None }))
     }
 
-    /// Follows the cluster; gives who answers the questions of handlers.
-    async fn follow_cluster(&self, arguments: &Serve) -> anyhow::Result<Asked> {
+    /// Follows the cluster; gives who answers the questions of handlers, and who takes what they claim.
+    async fn follow_cluster(&self, arguments: &Serve) -> anyhow::Result<Outside> {
         let (common, election) = (&arguments.common, &arguments.election);
         let times =
             Times::new(election.leader_elect_lease_duration, election.leader_elect_renew_deadline, election.leader_elect_retry_period)?;
@@ -154,7 +157,7 @@ impl Running {
         self.tasks.spawn(feed.clone().configuration(client.clone(), common.namespace.clone(), self.stop.clone()));
         let once = client::client(cluster, Repeats::Caller)?;
         self.reconcile(once, feed, common.namespace.clone(), incoming);
-        Ok(ask::asked(client, &common.namespace))
+        Ok(Outside { asked: Some(ask::asked(client, &common.namespace)), settled: None })
     }
 
     fn reconcile(&self, client: Client, feed: Feed, own_namespace: String, touched: mpsc::UnboundedReceiver<Key>) {
@@ -213,10 +216,10 @@ impl Running {
     }
 
     /// All that the API server asks for.
-    fn hooks(&self, asked: Option<&Asked>) -> Router {
+    fn hooks(&self, outside: &Outside) -> Router {
         let limits = Limits::default();
         let hooks = handlers::TABLE.iter().map(|hook| (hook.path, hook.handler));
-        http::router(hooks, &self.state, &self.metrics, &limits, asked).merge(http::conversions(&self.metrics, &limits))
+        http::router(hooks, &self.state, &self.metrics, &limits, outside).merge(http::conversions(&self.metrics, &limits))
     }
 
     fn listen(&self, listener: TcpListener, hooks: Router, serving: &Arc<Serving>) -> anyhow::Result<()> {

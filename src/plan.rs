@@ -9,6 +9,13 @@ use serde_json::Value;
 pub enum Key {
     /// A SidecarSet, by name.
     SidecarSet(Arc<str>),
+    /// A PodUnavailableBudget.
+    Budget {
+        /// Its namespace.
+        namespace: Arc<str>,
+        /// Its name.
+        name: Arc<str>,
+    },
     /// A pod whose work is done while sidecars of it still run.
     Pod {
         /// Its namespace.
@@ -152,6 +159,10 @@ impl Kind {
         Self { group: "apps.kruise.io", version: "v1alpha1", kind: "ContainerRecreateRequest", plural: "containerrecreaterequests" };
     /// SidecarSets.
     pub const SIDECAR_SET: Self = Self { group: "apps.kruise.io", version: "v1beta1", kind: "SidecarSet", plural: "sidecarsets" };
+
+    /// PodUnavailableBudgets.
+    pub const BUDGET: Self =
+        Self { group: "policy.kruise.io", version: "v1beta1", kind: "PodUnavailableBudget", plural: "podunavailablebudgets" };
 
     /// `group/version`, or the version alone for the core group.
     pub fn api_version(&self) -> String {

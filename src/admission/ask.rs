@@ -1,4 +1,4 @@
-//! Facts that a decision needs and that are not mirrored: a question, and the decision as a function of its answer.
+//! Facts that a decision needs and that are not mirrored: a few questions, and the verdict as a function of their answers.
 //!
 //! Both ends are pure. Whoever drives the handler puts the question to an API server, or says that there is none.
 
@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::verdict::Decision;
+use super::verdict::Verdict;
 
 /// What an API server is asked. A question is answered by one request, and changes nothing.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,30 +43,35 @@ pub struct Cause {
     pub message: String,
 }
 
-type Settle = Box<dyn FnOnce(Answer) -> Decision + Send>;
+type Settle<C> = Box<dyn FnOnce(Vec<Answer>) -> Verdict<C> + Send>;
 
-/// A decision that waits for an answer.
+/// A verdict that waits for answers. `C` is what may be claimed then.
 #[must_use]
-pub struct Ask {
-    /// What has to be known.
-    pub question: Question,
-    settle: Settle,
+pub struct Ask<C> {
+    /// What has to be known; a few.
+    pub questions: Vec<Question>,
+    settle: Settle<C>,
 }
 
-impl Ask {
-    /// Asks; `settle` makes the decision, whatever the answer.
-    pub fn new(question: Question, settle: impl FnOnce(Answer) -> Decision + Send + 'static) -> Self {
-        Self { question, settle: Box::new(settle) }
+impl<C> Ask<C> {
+    /// Asks; `settle` gives the verdict, whatever the answers: one for each question, in their order.
+    pub fn new(questions: Vec<Question>, settle: impl FnOnce(Vec<Answer>) -> Verdict<C> + Send + 'static) -> Self {
+        Self { questions, settle: Box::new(settle) }
     }
 
-    /// The decision.
-    pub fn settle(self, answer: Answer) -> Decision {
-        (self.settle)(answer)
+    /// Asks one question.
+    pub fn one(question: Question, settle: impl FnOnce(Answer) -> Verdict<C> + Send + 'static) -> Self {
+        Self::new(vec![question], |answers| settle(answers.into_iter().next().unwrap_or_else(Answer::nobody)))
+    }
+
+    /// The verdict. An answer that is missing is one of nobody.
+    pub fn settle(self, answers: Vec<Answer>) -> Verdict<C> {
+        (self.settle)(answers)
     }
 }
 
-impl fmt::Debug for Ask {
+impl<C> fmt::Debug for Ask<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ask").field("question", &self.question).finish_non_exhaustive()
+        f.debug_struct("Ask").field("questions", &self.questions).finish_non_exhaustive()
     }
 }

@@ -180,6 +180,11 @@ pub fn write(uid: &str, decision: &Decision) -> Vec<u8> {
             push_quoted(&mut out, denial.reason);
             out.push_str(r#","code":"#);
             out.push_str(&denial.code.to_string());
+            if let Some(seconds) = denial.retry_after {
+                out.push_str(r#","details":{"retryAfterSeconds":"#);
+                out.push_str(&seconds.to_string());
+                out.push('}');
+            }
             out.push('}');
         }
     }
@@ -248,5 +253,13 @@ mod tests {
             json!({"kind": "AdmissionReview", "apiVersion": API_VERSION, "response": {"uid": "u-1", "allowed": false,
                 "status": {"status": "Failure", "code": 403, "reason": "Forbidden", "message": "no \"way\""}, "warnings": ["w"]}})
         );
+    }
+
+    #[test]
+    fn a_denial_says_when_to_try_again() {
+        let denial = Denial { retry_after: Some(7), ..Denial::forbidden("later") };
+        let decision = Decision { outcome: Outcome::Deny(denial), ..Decision::default() };
+        let response: Value = serde_json::from_slice(&write("u-1", &decision)).unwrap();
+        assert_eq!(response["response"]["status"]["details"], json!({"retryAfterSeconds": 7}));
     }
 }

@@ -5,14 +5,28 @@ use super::{
     edits::Edits,
 };
 
-/// The answer to a review. (DESIGN §4 has one more, `Claim`; it comes with the features that need it.)
+/// The answer to a review. `C` is what may be claimed.
 #[derive(Debug)]
 #[must_use]
-pub enum Verdict {
+pub enum Verdict<C> {
     /// Nothing more has to be asked or written.
     Decided(Decision),
-    /// The decision needs a fact that is not mirrored.
-    Ask(Ask),
+    /// The decision needs facts that are not mirrored.
+    Ask(Ask<C>),
+    /// The decision takes something of which there is only so much.
+    Claim(Claims<C>),
+}
+
+/// What has to be taken before a request may pass: all of it, or nothing.
+#[derive(Debug)]
+#[must_use]
+pub struct Claims<C> {
+    /// What is taken, in an order in which everybody takes; never empty.
+    pub claims: Vec<C>,
+    /// Whether it could be taken is to be found out, but nothing is to be taken.
+    pub is_dry_run: bool,
+    /// The decision if it is taken.
+    pub decision: Decision,
 }
 
 /// Yes or no, and what to say with it.
@@ -45,6 +59,8 @@ pub struct Denial {
     pub reason: &'static str,
     /// The sentence for the user.
     pub message: String,
+    /// After how many seconds it may be worth while to try again.
+    pub retry_after: Option<u32>,
 }
 
 impl Default for Outcome {
@@ -53,7 +69,7 @@ impl Default for Outcome {
     }
 }
 
-impl Verdict {
+impl<C> Verdict<C> {
     /// Admitted as it is.
     pub fn allow() -> Self {
         Self::Decided(Decision::default())
@@ -64,11 +80,15 @@ impl Verdict {
         Self::Decided(Decision { outcome: Outcome::Deny(denial), ..Decision::default() })
     }
 
-    /// The decision where there is no one to ask.
+    /// The decision where there is no one to ask, and nothing is taken.
     pub fn unasked(self) -> Decision {
         match self {
             Self::Decided(decision) => decision,
-            Self::Ask(ask) => ask.settle(Answer::nobody()),
+            Self::Claim(claims) => claims.decision,
+            Self::Ask(ask) => {
+                let nobody = ask.questions.iter().map(|_| Answer::nobody()).collect();
+                ask.settle(nobody).unasked()
+            }
         }
     }
 }
@@ -76,16 +96,16 @@ impl Verdict {
 impl Denial {
     /// The object cannot be read: 400.
     pub fn unreadable(message: impl Into<String>) -> Self {
-        Self { code: 400, reason: "BadRequest", message: message.into() }
+        Self { code: 400, reason: "BadRequest", message: message.into(), retry_after: None }
     }
 
     /// The object breaks rules of its kind: 422. (The reference says 500, which some clients try again for ever.)
     pub fn invalid(message: impl Into<String>) -> Self {
-        Self { code: 422, reason: "Invalid", message: message.into() }
+        Self { code: 422, reason: "Invalid", message: message.into(), retry_after: None }
     }
 
     /// The object may not be what it would become: 403. (The reference says 500, which some clients try again for ever.)
     pub fn forbidden(message: impl Into<String>) -> Self {
-        Self { code: 403, reason: "Forbidden", message: message.into() }
+        Self { code: 403, reason: "Forbidden", message: message.into(), retry_after: None }
     }
 }

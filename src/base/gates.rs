@@ -50,6 +50,16 @@ const KNOWN: &[(&str, bool)] = &[
 pub struct Gates {
     /// `PodWebhook`: pods are looked at at all.
     pub pod_webhook: bool,
+    /// `PodUnavailableBudgetDeleteGate`: budgets guard against deletions and evictions.
+    pub budgets_on_delete: bool,
+    /// `PodUnavailableBudgetUpdateGate`: budgets guard against changes.
+    pub budgets_on_update: bool,
+    /// `InPlacePodVerticalScaling`: a resize is guarded against where a budget names it, and not with updates.
+    pub resize_is_its_own: bool,
+    /// `ResourcesDeletionProtection`: what is labelled may not be deleted.
+    pub deletion_protection: bool,
+    /// `DeletionProtectionForCRDCascadingGate`: definitions that are in use may not be deleted, if they are labelled so.
+    pub crd_cascading: bool,
     /// `SidecarTerminator`: sidecars of finished Jobs are ended.
     pub sidecar_terminator: bool,
     /// `KruisePodReadinessGate`: every new pod gets the readiness gate, whoever owns it.
@@ -72,6 +82,11 @@ pub enum GatesError {
 }
 
 impl Gates {
+    /// Whether budgets guard anything.
+    pub const fn has_budgets(&self) -> bool {
+        self.budgets_on_delete || self.budgets_on_update
+    }
+
     /// Reads `Name=true,Other=false`; blanks around items are allowed, an empty text gives the defaults.
     pub fn parse(text: &str) -> Result<Self, GatesError> {
         let mut values: BTreeMap<&str, bool> = KNOWN.iter().copied().collect();
@@ -89,6 +104,11 @@ impl Gates {
         let pod_webhook = on("PodWebhook");
         Ok(Self {
             pod_webhook,
+            budgets_on_delete: pod_webhook && on("PodUnavailableBudgetDeleteGate"),
+            budgets_on_update: pod_webhook && on("PodUnavailableBudgetUpdateGate"),
+            resize_is_its_own: on("InPlacePodVerticalScaling"),
+            deletion_protection: on("ResourcesDeletionProtection"),
+            crd_cascading: on("ResourcesDeletionProtection") && on("DeletionProtectionForCRDCascadingGate"),
             sidecar_terminator: on("SidecarTerminator"),
             readiness_gate_everywhere: pod_webhook && on("KruisePodReadinessGate"),
             sort_sidecars_by_name: on("EnableSortSidecarContainerByName"),
@@ -101,6 +121,11 @@ impl Default for Gates {
     fn default() -> Self {
         Self {
             pod_webhook: true,
+            budgets_on_delete: true,
+            budgets_on_update: false,
+            resize_is_its_own: false,
+            deletion_protection: true,
+            crd_cascading: false,
             sidecar_terminator: false,
             readiness_gate_everywhere: false,
             sort_sidecars_by_name: false,

@@ -48,6 +48,18 @@ pub fn digest(image: &str) -> Option<&str> {
     (!algorithm.is_empty() && !hex.is_empty()).then_some(digest)
 }
 
+/// The image's name without tag and digest, with what Docker would add. A scheme before it, as runtimes report it, does not count.
+pub fn repository(image: &str) -> String {
+    let name = image.split_once("://").map_or(image, |(_, name)| name);
+    let name = name.split_once('@').map_or(name, |(name, _)| name);
+    let (host, remainder) = split_host(name);
+    let path = match remainder.rsplit_once(':') {
+        Some((path, tag)) if !tag.contains('/') => path,
+        _ => &remainder,
+    };
+    format!("{host}/{path}")
+}
+
 fn written_out(image: &str) -> String {
     let (host, remainder) = split_host(image);
     let has_tag = remainder.contains('@') || remainder.rsplit('/').next().is_some_and(|last| last.contains(':'));
@@ -84,6 +96,18 @@ mod tests {
             ("registry.example/busybox:2", "busybox:2", false),
         ] {
             assert_eq!(is_same(one, other), want, "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn a_repository_is_what_is_left_without_tag_and_digest() {
+        for (image, want) in [
+            ("log", "docker.io/library/log"),
+            ("team/log:1@sha256:ab", "docker.io/team/log"),
+            ("docker-pullable://registry.example:5000/log@sha256:ab", "registry.example:5000/log"),
+            ("registry.example:5000/log", "registry.example:5000/log"),
+        ] {
+            assert_eq!(repository(image), want, "{image}");
         }
     }
 

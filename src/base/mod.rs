@@ -17,3 +17,4 @@ pub mod quantity;
 pub mod reasons;
 pub mod selector;
 pub mod strategic_merge;
+pub mod workload;

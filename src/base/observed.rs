@@ -2,24 +2,35 @@
 //! kept once ([`Interner`]).
 
 mod ending;
+mod wire_parts;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use serde::{Deserialize, Deserializer};
 
-pub use self::ending::{ContainerEnding, Ending, Restarts, SIDECAR_TERMINATED, Wishes};
+pub use self::{
+    ending::{ContainerEnding, Ending, Restarts, SIDECAR_TERMINATED, Wishes},
+    wire_parts::{ContainerReport, ContainerSpec},
+};
 use super::{decode::or_default, interned::Interner, selector::Labels};
 
 /// Labels of a running pod, by key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SharedLabels(Box<[(Arc<str>, Arc<str>)]>);
+pub struct SharedLabels(Arc<[(Arc<str>, Arc<str>)]>);
 
 impl SharedLabels {
     /// These labels, their texts shared.
     pub fn of<'a>(labels: impl Iterator<Item = (&'a String, &'a String)>, interner: &mut Interner) -> Self {
         Self(labels.map(|(key, value)| (interner.of(key), interner.of(value))).collect())
+    }
+}
+
+impl SharedLabels {
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(key, value)| (&**key, &**value))
     }
 }
 
@@ -180,6 +191,8 @@ struct WireContainer {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct WireStatus {
+    #[serde(default)]
+    observed_generation: Option<i64>,
     #[serde(default, deserialize_with = "or_default")]
     phase: String,
     #[serde(default, deserialize_with = "or_default")]
@@ -267,13 +280,7 @@ impl Wire {
             created: time(&self.metadata.creation_timestamp),
             is_terminating: self.metadata.deletion_timestamp.is_some(),
             is_assigned: !self.spec.node_name.is_empty(),
-            phase: match self.status.phase.as_str() {
-                "Running" => Phase::Running,
-                "Succeeded" => Phase::Succeeded,
-                "Failed" => Phase::Failed,
-                "Unknown" => Phase::Unknown,
-                _ => Phase::Pending,
-            },
+            phase: self.phase(),
             is_ready: ready.is_some_and(|ready| ready.status == "True"),
             ready_since: ready.and_then(|ready| ready.last_transition_time),
             containers: containers(&self.spec.containers, &self.status.container_statuses, interner),
@@ -312,6 +319,8 @@ fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D:
         annotations: Option<std::collections::BTreeMap<String, String>>,
         creation_timestamp: Option<Time>,
         deletion_timestamp: Option<Time>,
+        generation: Option<i64>,
+        owner_references: Option<Vec<OwnerReference>>,
     }
     let read = Option::<Read>::deserialize(deserializer)?.unwrap_or_default();
     Ok(ObjectMeta {
@@ -323,6 +332,8 @@ fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D:
         annotations: read.annotations,
         creation_timestamp: read.creation_timestamp,
         deletion_timestamp: read.deletion_timestamp,
+        generation: read.generation,
+        owner_references: read.owner_references,
         ..ObjectMeta::default()
     })
 }

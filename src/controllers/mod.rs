@@ -72,6 +72,8 @@ impl Planner {
         match key {
             Key::SidecarSet(name) => state.snapshot().picture_of(name).map(Subject::SidecarSet),
             Key::Pod { .. } => state.snapshot().finished_pod(key).map(Subject::FinishedPod),
+            // Not yet.
+            Key::Budget { .. } => None,
         }
     }
 

@@ -12,9 +12,24 @@ pub mod readiness_gate;
 use jiff::Timestamp;
 
 use crate::{
-    admission::{review::Request, verdict::Verdict},
+    admission::{ask, review::Request, verdict},
+    budget::guard::Take,
     state::Snapshot,
 };
+
+/// What may be claimed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Claim {
+    /// A unit of a PodUnavailableBudget.
+    Budget(Take),
+}
+
+/// The answer of a handler.
+pub type Verdict = verdict::Verdict<Claim>;
+/// The questions of a handler.
+pub type Ask = ask::Ask<Claim>;
+/// What has to be taken before a request may pass.
+pub type Claims = verdict::Claims<Claim>;
 
 /// Decides a review on what is known at this moment.
 pub type Handler = fn(&Request<'_>, &Snapshot<'_>, Timestamp) -> Verdict;

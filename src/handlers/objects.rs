@@ -6,10 +6,10 @@ use serde_json::{Value, json, value::RawValue};
 
 use crate::{
     admission::{
-        ask::{Answer, Ask, Question},
+        ask::{Answer, Question},
         edits::Edits,
         review::Request,
-        verdict::{Decision, Denial, Outcome, Verdict},
+        verdict::{Decision, Denial, Outcome},
     },
     base::field,
     sidecarset::{
@@ -20,7 +20,7 @@ use crate::{
     state::Snapshot,
 };
 
-use super::{OPT_OUT_LABEL, OPT_OUT_VALUE};
+use super::{Ask, OPT_OUT_LABEL, OPT_OUT_VALUE, Verdict};
 
 /// The members in which the defaulted object can differ from the one that came. Containers and volumes keep what no one here
 /// knows, and so does all that is outside these members.
@@ -68,7 +68,7 @@ fn judge(request: &Request<'_>, snapshot: &Snapshot<'_>) -> Result<Verdict, Unre
     }
     let set = validate::read(&new)?;
     let question = Question::DryRunPod(stand_in(&set));
-    Ok(Verdict::Ask(Ask::new(question, move |answer| decision(&with(answer, &set, findings)))))
+    Ok(Verdict::Ask(Ask::one(question, move |answer| Verdict::Decided(decision(&with(answer, &set, findings))))))
 }
 
 /// Whether the update says anything new about containers or volumes: another partition must not cost a round trip, nor fail over

@@ -3,11 +3,12 @@
 
 use jiff::Timestamp;
 
+use super::Verdict;
 use crate::{
     admission::{
         edits::{Annotations, Edits},
         review::Request,
-        verdict::{Decision, Denial, Outcome, Verdict},
+        verdict::{Decision, Denial, Outcome},
     },
     base::{
         pod::{MIRROR, Meta},

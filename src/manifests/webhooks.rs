@@ -128,8 +128,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::admission::verdict::Verdict;
-    use crate::handlers::TABLE;
+    use crate::handlers::{TABLE, Verdict};
 
     const GUARD: Registration = Registration {
         path: "/validate-pod",

@@ -12,7 +12,7 @@ use axum::{
     http::{HeaderValue, Response, StatusCode, header},
     routing::post,
 };
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use jiff::Timestamp;
 use parking_lot::RwLock;
@@ -22,15 +22,28 @@ use crate::{
     admission::{
         ask::{Answer, Question},
         review::{self, Request},
-        verdict::{Decision, Outcome, Verdict},
+        verdict::{Decision, Denial, Outcome},
     },
-    handlers::{Handler, convert},
+    handlers::{Claims, Handler, Verdict, convert},
     state::State,
     telemetry::metrics::{HookMetrics, Metrics},
 };
 
 /// Who answers what handlers ask. It has to give up in time for the hook to answer.
 pub type Asked = Arc<dyn Fn(Question) -> BoxFuture<'static, Answer> + Send + Sync>;
+
+/// Who takes what handlers claim, in time for the hook to answer, and gives the decision. What it has begun, it ends, whether or not
+/// somebody waits for it.
+pub type Settled = Arc<dyn Fn(Claims) -> BoxFuture<'static, Decision> + Send + Sync>;
+
+/// What decisions need beside the picture.
+#[derive(Clone, Default)]
+pub struct Outside {
+    /// Without, handlers decide as they do where there is no one to ask.
+    pub asked: Option<Asked>,
+    /// Without, what has to be taken is refused.
+    pub settled: Option<Settled>,
+}
 
 /// One path, and what its clients may take.
 #[derive(Clone)]
@@ -46,22 +59,21 @@ struct Hook {
     door: Door,
     handler: Handler,
     state: Arc<RwLock<State>>,
-    asked: Option<Asked>,
+    outside: Outside,
 }
 
-/// A router with a route for each `(path, handler)`. With `asked`, the questions of handlers are put to it; without, handlers
-/// decide as they do where there is no one to ask.
+/// A router with a route for each `(path, handler)`.
 pub fn router(
     hooks: impl IntoIterator<Item = (&'static str, Handler)>,
     state: &Arc<RwLock<State>>,
     metrics: &Metrics,
     limits: &Limits,
-    asked: Option<&Asked>,
+    outside: &Outside,
 ) -> Router {
     let mut router = Router::new();
     for (path, handler) in hooks {
         let door = Door::new(path, metrics, limits);
-        let hook = Hook { door, handler, state: Arc::clone(state), asked: asked.cloned() };
+        let hook = Hook { door, handler, state: Arc::clone(state), outside: outside.clone() };
         router = router.route(path, post(move |body: Body| hook.clone().answer(body)));
     }
     router
@@ -85,14 +97,7 @@ impl Hook {
             Ok(request) => request,
             Err(error) => return self.door.refuse(StatusCode::BAD_REQUEST, error.to_string()),
         };
-        let decided = match self.guard(&request, || self.decide(&request)) {
-            Some(Verdict::Decided(decision)) => Some(decision),
-            Some(Verdict::Ask(ask)) => {
-                let answer = self.ask(ask.question.clone()).await;
-                self.guard(&request, || ask.settle(answer))
-            }
-            None => None,
-        };
+        let decided = self.decided(&request).await;
         let Some(decision) = decided else { return panicked() };
         self.note(&request, &decision);
         let response = json(review::write(&request.uid, &decision));
@@ -106,16 +111,36 @@ impl Hook {
         (self.handler)(request, &self.state.read().snapshot(), now)
     }
 
-    async fn ask(&self, question: Question) -> Answer {
-        match &self.asked {
-            None => Answer::nobody(),
-            Some(asked) => {
-                let answer = asked(question).await;
-                if let Answer::Unknown(why) = &answer {
-                    tracing::warn!(hook = self.door.path, "a question was not answered: {why}");
+    /// The decision, when all questions are answered and all that it takes is taken; `None` if the handler panicked.
+    async fn decided(&self, request: &Request<'_>) -> Option<Decision> {
+        let mut verdict = self.guard(request, || self.decide(request))?;
+        loop {
+            match verdict {
+                Verdict::Decided(decision) => return Some(decision),
+                Verdict::Claim(claims) => return Some(self.settle(claims).await),
+                Verdict::Ask(ask) => {
+                    let answers = self.ask(ask.questions.clone()).await;
+                    verdict = self.guard(request, || ask.settle(answers))?;
                 }
-                answer
             }
+        }
+    }
+
+    async fn ask(&self, questions: Vec<Question>) -> Vec<Answer> {
+        let Some(asked) = &self.outside.asked else { return questions.iter().map(|_| Answer::nobody()).collect() };
+        let answers = join_all(questions.into_iter().map(|question| asked(question))).await;
+        for answer in &answers {
+            if let Answer::Unknown(why) = answer {
+                tracing::warn!(hook = self.door.path, "a question was not answered: {why}");
+            }
+        }
+        answers
+    }
+
+    async fn settle(&self, claims: Claims) -> Decision {
+        match &self.outside.settled {
+            Some(settled) => settled(claims).await,
+            None => Decision { outcome: Outcome::Deny(Denial::forbidden("there is nothing to take it from")), ..claims.decision },
         }
     }
 

@@ -1,5 +1,6 @@
 //! The picture of the cluster in memory. Data structure, no client: `cluster` and `offline` feed it, handlers read it.
 
+pub mod budgets;
 pub mod feed;
 pub mod members;
 pub mod pods;
@@ -14,6 +15,7 @@ use parking_lot::Mutex;
 use self::{members::Members, pods::Finished};
 use crate::{
     base::{gates::Gates, observed::Pod},
+    budget::index::Budgets,
     plan::Key,
     sidecarset::{
         history::concerning, index::SetIndex, member::Member, plan::Picture, revision::Revisions, rollout::Rollout, select,
@@ -33,7 +35,19 @@ pub struct State {
     rollouts: HashMap<Arc<str>, Arc<Rollout>>,
     members: Members,
     finished: Finished,
+    budgets: Budgets,
+    eviction_code: EvictionCode,
     touched: BTreeSet<Key>,
+}
+
+/// With which code an eviction is refused that a budget has no room for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EvictionCode {
+    /// 429: whoever drains a node tries again.
+    #[default]
+    TooManyRequests,
+    /// 403, as the reference does: drains give up.
+    Forbidden,
 }
 
 /// What one decision sees: the state at one moment.
@@ -49,6 +63,10 @@ pub struct Snapshot<'s> {
     pub gates: &'s Gates,
     /// Pods that were given part of a canary.
     pub tally: &'s Tally,
+    /// All budgets.
+    pub budgets: &'s Budgets,
+    /// With which code evictions are refused.
+    pub eviction_code: EvictionCode,
     namespaces: &'s HashMap<String, BTreeMap<String, String>>,
     rollouts: &'s HashMap<Arc<str>, Arc<Rollout>>,
     members: &'s Members,
@@ -59,6 +77,12 @@ impl State {
     /// An empty cluster.
     pub fn new(gates: Gates) -> Self {
         Self { gates, ..Self::default() }
+    }
+
+    /// The same, refusing evictions with this code.
+    pub fn refusing_evictions_with(mut self, code: EvictionCode) -> Self {
+        self.eviction_code = code;
+        self
     }
 
     /// What a decision at this moment sees.
@@ -73,6 +97,8 @@ impl State {
             rollouts: &self.rollouts,
             members: &self.members,
             finished: &self.finished,
+            budgets: &self.budgets,
+            eviction_code: self.eviction_code,
         }
     }
 }

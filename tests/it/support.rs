@@ -4,7 +4,12 @@ use std::{net::SocketAddr, sync::Arc};
 
 use outrigger::{
     handlers,
-    server::{Limits, certs::Serving, http, throwaway, tls},
+    server::{
+        Limits,
+        certs::Serving,
+        http::{self, Outside},
+        throwaway, tls,
+    },
     state::State,
     telemetry::metrics::Metrics,
 };
@@ -34,7 +39,8 @@ impl HttpsServer {
         let (provider, metrics, limits) = (Arc::new(default_provider()), Metrics::new(), Limits::default());
         let pem = throwaway::pair(folder.path(), &["localhost".to_owned()], jiff::Timestamp::constant(1_800_000_000, 0)).unwrap();
         let state = Arc::new(RwLock::new(State::default()));
-        let router = http::router(handlers::TABLE.iter().map(|hook| (hook.path, hook.handler)), &state, &metrics, &limits, None);
+        let router =
+            http::router(handlers::TABLE.iter().map(|hook| (hook.path, hook.handler)), &state, &metrics, &limits, &Outside::default());
         let router = router.merge(http::conversions(&metrics, &limits));
         let acceptor = Serving::new(&pem, &provider, &metrics).unwrap().acceptor(&provider).unwrap();
         let stop = CancellationToken::new();

@@ -18,6 +18,9 @@ const IGNORE_EXIT_CODE: &str = "KRUISE_TERMINATE_SIDECAR_IGNORE_EXIT_CODE";
 /// An image that ends at once: the container is ended by getting it.
 const WHEN_JOB_EXIT_WITH_IMAGE: &str = "KRUISE_TERMINATE_SIDECAR_WHEN_JOB_EXIT_WITH_IMAGE";
 
+/// `true`: a set put the container into the pod.
+const IS_INJECTED: &str = "IS_INJECTED";
+
 /// The condition of pods whose end was brought about.
 pub const SIDECAR_TERMINATED: &str = "SidecarTerminated";
 
@@ -64,6 +67,8 @@ pub struct Wishes {
     pub ignores_exit_code: bool,
     /// The image that ends it.
     pub exit_image: Option<Arc<str>>,
+    /// A set put it into the pod.
+    pub is_injected: bool,
 }
 
 impl Wishes {
@@ -76,6 +81,7 @@ impl Wishes {
         let is_true = value.eq_ignore_ascii_case("true");
         match name {
             WHEN_JOB_EXIT => self.ends_with_job |= is_true,
+            IS_INJECTED => self.is_injected |= value == "true",
             IGNORE_EXIT_CODE => self.ignores_exit_code |= is_true,
             WHEN_JOB_EXIT_WITH_IMAGE if self.exit_image.is_none() && !value.is_empty() => self.exit_image = Some(value.into()),
             _ => {}
@@ -205,7 +211,7 @@ mod tests {
             "status": {
                 "conditions": [{"type": SIDECAR_TERMINATED, "status": "False"}],
                 "containerStatuses": [{"name": "mesh", "state": {"running": {}}}, {"name": "main", "state": {"terminated": {"exitCode": 137}}}]}});
-        let wishes = Wishes { ends_with_job: true, ignores_exit_code: true, exit_image: None };
+        let wishes = Wishes { ends_with_job: true, ignores_exit_code: true, exit_image: None, is_injected: false };
         let containers =
             [ContainerEnding { exit_code: Some(137), ..ContainerEnding::default() }, ContainerEnding { wishes, exit_code: None }].into();
         let expected = Ending { restarts: Restarts::OnFailure, node: "n1".into(), is_marked: true, containers };

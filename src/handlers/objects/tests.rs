@@ -40,6 +40,7 @@ fn asked(operation: &str, object: &Value, old: &Value) -> Option<Ask> {
             assert!(matches!(decision.outcome, Outcome::Allow(_)), "{decision:?}");
             None
         }
+        claim @ Verdict::Claim(_) => panic!("{claim:?}"),
     }
 }
 
@@ -135,7 +136,7 @@ fn the_api_server_is_asked_about_new_containers_and_volumes_and_about_nothing_el
 fn the_pod_that_is_asked_about_is_none_of_our_own_hooks_business() {
     for version in ["v1alpha1", "v1beta1"] {
         let ask = asked("CREATE", &filled(&set(version, |_| ())), &Value::Null).unwrap();
-        let Question::DryRunPod(pod) = ask.question;
+        let Some(Question::DryRunPod(pod)) = ask.questions.into_iter().next() else { panic!("another question") };
         assert_eq!(pod["metadata"]["labels"], json!({"outrigger.kruise.io/inject": "disabled"}));
         assert_eq!(pod["spec"]["containers"][0]["image"], "log:1");
     }
@@ -144,15 +145,15 @@ fn the_pod_that_is_asked_about_is_none_of_our_own_hooks_business() {
 #[test]
 fn the_answer_decides() {
     let ask = || asked("CREATE", &filled(&set("v1beta1", |_| ())), &Value::Null).unwrap();
-    let good = ask().settle(Answer::Good);
+    let good = ask().settle(vec![Answer::Good]).unasked();
     assert!(matches!(good.outcome, Outcome::Allow(_)) && good.warnings.is_empty());
 
     let cause = |field: &str, message: &str| Cause { field: field.to_owned(), message: message.to_owned() };
     let causes = vec![cause("spec.containers[0].env[0].name", "Required value"), cause("metadata.name", "Required value")];
-    let bad = ask().settle(Answer::Invalid(causes));
+    let bad = ask().settle(vec![Answer::Invalid(causes)]).unasked();
     assert_eq!(refusal(&bad), (422, "spec.containers[0].env[0].name: Required value"));
 
-    let unknown = ask().settle(Answer::Unknown("it is away".to_owned()));
+    let unknown = ask().settle(vec![Answer::Unknown("it is away".to_owned())]).unasked();
     assert!(matches!(unknown.outcome, Outcome::Allow(_)));
     assert_eq!(unknown.warnings, ["the finer rules of containers and volumes were not checked: it is away"]);
 }

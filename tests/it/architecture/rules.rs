@@ -13,7 +13,7 @@ const ROOMS: &[&[&str]] = &[
     &["args", "manifests", "offline", "cluster", "server", "telemetry"],
     &["handlers"],
     &["state"],
-    &["sidecarset", "terminator"],
+    &["budget", "protection", "sidecarset", "terminator"],
     &["admission", "plan"],
     &["base"],
 ];
@@ -29,7 +29,7 @@ pub(super) const EXCEPTIONS: &[(&str, &str)] = &[
     ("server", "telemetry::metrics"),
 ];
 
-const PURE: &[&str] = &["handlers", "state", "sidecarset", "terminator", "admission", "plan", "base"];
+const PURE: &[&str] = &["handlers", "state", "budget", "protection", "sidecarset", "terminator", "admission", "plan", "base"];
 
 /// Paths that lead out of a pure room.
 const IMPURE: &[&str] = &[

@@ -4,15 +4,15 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use outrigger::{
     admission::{
-        ask::{Answer, Ask, Question},
+        ask::{Answer, Question},
         review::Request,
-        verdict::{Decision, Denial, Outcome, Verdict},
+        verdict::{Decision, Denial, Outcome},
     },
-    handlers::Handler,
+    handlers::{Ask, Handler, Verdict},
     server::{
         Limits,
         certs::Serving,
-        http::{self, Asked},
+        http::{self, Asked, Outside},
         tls,
     },
     state::{Snapshot, State},
@@ -51,12 +51,15 @@ const HOOKS: [(&str, Handler); 5] = [
 ];
 
 fn asks(request: &Request<'_>, _: &Snapshot<'_>, _: jiff::Timestamp) -> Verdict {
-    let tell = |answer: Answer| Decision { outcome: Outcome::Deny(Denial::invalid(format!("{answer:?}"))), ..Decision::default() };
-    Verdict::Ask(Ask::new(Question::DryRunPod(serde_json::json!({"uid": request.uid})), tell))
+    let tell = |answer: Answer| {
+        let outcome = Outcome::Deny(Denial::invalid(format!("{answer:?}")));
+        Verdict::Decided(Decision { outcome, ..Decision::default() })
+    };
+    Verdict::Ask(Ask::one(Question::DryRunPod(serde_json::json!({"uid": request.uid})), tell))
 }
 
 fn asks_and_panics(_: &Request<'_>, _: &Snapshot<'_>, _: jiff::Timestamp) -> Verdict {
-    Verdict::Ask(Ask::new(Question::DryRunPod(serde_json::Value::Null), |answer| panic!("{answer:?}, as it should")))
+    Verdict::Ask(Ask::one(Question::DryRunPod(serde_json::Value::Null), |answer| panic!("{answer:?}, as it should")))
 }
 
 fn panics(request: &Request<'_>, _: &Snapshot<'_>, _: jiff::Timestamp) -> Verdict {
@@ -108,7 +111,8 @@ async fn start_asking(
 ) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-    let router = http::router(HOOKS, &Arc::new(RwLock::new(State::default())), &metrics, &limits, asked.as_ref());
+    let outside = Outside { asked, settled: None };
+    let router = http::router(HOOKS, &Arc::new(RwLock::new(State::default())), &metrics, &limits, &outside);
     let router = router.merge(http::conversions(&metrics, &limits));
     let acceptor = serving.acceptor(&provider()).unwrap();
     let ended = TaskTracker::new().spawn(tls::serve(listener, acceptor, router, limits, stop.clone()));

@@ -1,0 +1,246 @@
+//! Budgets, compiled once and filed by namespace.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::LabelSelector, apimachinery::pkg::util::intstr::IntOrString};
+
+use super::{
+    api::{PodUnavailableBudget, PodUnavailableBudgetStatus, TargetReference},
+    keys::{PROTECT_OPERATIONS, PROTECT_TOTAL},
+};
+use crate::base::{
+    observed::is_newer,
+    selector::{Labels, Selector},
+    workload::Owner,
+};
+
+/// What a pod can be guarded against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Operation {
+    /// Its deletion.
+    Delete,
+    /// A change that may restart it.
+    Update,
+    /// Its eviction.
+    Evict,
+    /// A change of its resources that it takes in place.
+    Resize,
+}
+
+impl Operation {
+    /// The operation as budgets write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Delete => "DELETE",
+            Self::Update => "UPDATE",
+            Self::Evict => "EVICT",
+            Self::Resize => "RESIZE",
+        }
+    }
+
+    /// The operation of this name.
+    pub fn of(name: &str) -> Option<Self> {
+        [Self::Delete, Self::Update, Self::Evict, Self::Resize].into_iter().find(|operation| operation.name() == name)
+    }
+}
+
+/// How many pods are needed, as the budget says it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Need {
+    /// At most this many may be unavailable.
+    MaxUnavailable(IntOrString),
+    /// At least this many must be available.
+    MinAvailable(IntOrString),
+    /// Nothing is said: none.
+    Nothing,
+}
+
+/// What of a budget its author decides.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rules {
+    /// Which pods it guards; `None` if it names a workload, or nothing that can be used. Never an empty selector.
+    pub selector: Option<Selector>,
+    /// The workload whose pods it guards. Goes before `selector`.
+    pub target: Option<TargetReference>,
+    /// How many pods are needed.
+    pub need: Need,
+    /// What it guards against. A resize goes with updates where the gate for resizes is off ([`Rules::guards_against`]).
+    pub operations: Vec<Operation>,
+    /// How many pods there should be, if the author says so.
+    pub total: Option<i32>,
+    /// Pods that are counted but not guarded; never an empty selector.
+    pub ignored: Option<Selector>,
+    /// What cannot be used, with its field; empty if all is well.
+    pub problems: Vec<String>,
+}
+
+/// A budget.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Budget {
+    /// Its namespace.
+    pub namespace: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+    /// What tells it from an earlier budget of its name.
+    pub uid: Arc<str>,
+    /// The version of the object that this was read from.
+    pub resource_version: Box<str>,
+    /// The generation of its spec.
+    pub generation: Option<i64>,
+    /// It is being deleted.
+    pub is_terminating: bool,
+    /// What its author decides.
+    pub rules: Arc<Rules>,
+    /// Whether a status was ever written.
+    pub has_status: bool,
+    /// What was counted, and which disruptions were admitted.
+    pub status: PodUnavailableBudgetStatus,
+}
+
+impl Budget {
+    /// Compiles a budget. What cannot be used is named in [`Rules::problems`] and left out.
+    pub fn compile(budget: PodUnavailableBudget) -> Self {
+        let PodUnavailableBudget { metadata, spec, status } = budget;
+        let annotation = |key: &str| metadata.annotations.as_ref().and_then(|all| all.get(key)).map(String::as_str);
+        let mut problems = Vec::new();
+        let mut compiled = |field: &str, selector: Option<&LabelSelector>| match Selector::compile(selector?) {
+            Ok(selector) => Some(selector).filter(|selector| !selector.is_empty()),
+            Err(problem) => {
+                problems.push(format!("{field}.{problem}"));
+                None
+            }
+        };
+        let rules = Rules {
+            selector: compiled("spec.selector", spec.selector.as_ref()),
+            ignored: compiled("spec.ignoredPodSelector", spec.ignored_pod_selector.as_ref()),
+            target: spec.target_ref,
+            need: match (spec.max_unavailable, spec.min_available) {
+                (Some(most), _) => Need::MaxUnavailable(most),
+                (None, Some(least)) => Need::MinAvailable(least),
+                (None, None) => Need::Nothing,
+            },
+            operations: operations(&spec.protect_operations, annotation(PROTECT_OPERATIONS)),
+            total: spec.protect_total_replicas.or_else(|| annotation(PROTECT_TOTAL)?.trim().parse().ok()).filter(|total| *total > 0),
+            problems,
+        };
+        Self {
+            namespace: metadata.namespace.unwrap_or_default().into(),
+            name: metadata.name.unwrap_or_default().into(),
+            uid: metadata.uid.unwrap_or_default().into(),
+            resource_version: metadata.resource_version.unwrap_or_default().into(),
+            generation: metadata.generation,
+            is_terminating: metadata.deletion_timestamp.is_some(),
+            rules: Arc::new(rules),
+            has_status: status.is_some(),
+            status: status.unwrap_or_default(),
+        }
+    }
+
+    /// Whether the status speaks of the present spec.
+    pub fn is_observed(&self) -> bool {
+        self.has_status && self.generation.unwrap_or_default() <= self.status.observed_generation.unwrap_or_default()
+    }
+
+    /// Whether this is a later version of the same budget.
+    pub fn is_newer_than(&self, other: &Self) -> bool {
+        self.uid != other.uid || is_newer(&self.resource_version, &other.resource_version)
+    }
+}
+
+impl Rules {
+    /// Whether a pod is guarded: by its labels, or because one of those that it belongs to is the workload that is named.
+    /// `owners` goes from the pod's controller upwards.
+    pub fn selects<'o>(&self, labels: &impl Labels, owners: impl IntoIterator<Item = &'o Owner>) -> bool {
+        match &self.target {
+            Some(target) => owners.into_iter().any(|owner| target.is(owner)),
+            None => self.selector.as_ref().is_some_and(|selector| selector.matches(labels)),
+        }
+    }
+
+    /// Whether the operation is one of those that it guards against. Without the gate for resizes in place, a resize is an update.
+    pub fn guards_against(&self, operation: Operation, resize_is_its_own: bool) -> bool {
+        let is_update = operation == Operation::Resize && !resize_is_its_own && self.operations.contains(&Operation::Update);
+        is_update || self.operations.contains(&operation)
+    }
+}
+
+impl TargetReference {
+    /// API group and version; the group is empty for the core one.
+    pub fn group_and_version(&self) -> (&str, &str) {
+        self.api_version.split_once('/').unwrap_or(("", &self.api_version))
+    }
+
+    /// Whether that object is meant: the version by which it is named does not matter.
+    pub fn is(&self, owner: &Owner) -> bool {
+        self.group_and_version().0 == &*owner.group && self.kind == *owner.kind && self.name == *owner.name
+    }
+}
+
+/// The operations of a budget: those of its spec, else those of the annotation, else what goes without saying.
+fn operations(spec: &[String], annotation: Option<&str>) -> Vec<Operation> {
+    let spec: Vec<_> = spec.iter().filter_map(|name| Operation::of(name)).collect();
+    let names: Vec<_> = annotation.unwrap_or_default().split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    if !spec.is_empty() {
+        spec
+    } else if names.is_empty() {
+        vec![Operation::Delete, Operation::Update, Operation::Evict]
+    } else {
+        names.into_iter().filter_map(Operation::of).collect()
+    }
+}
+
+/// All budgets.
+#[derive(Debug, Default)]
+pub struct Budgets {
+    /// In order of their names, so that everybody takes in the same order.
+    by_namespace: HashMap<Arc<str>, BTreeMap<Arc<str>, Arc<Budget>>>,
+}
+
+impl Budgets {
+    /// The budget of this name.
+    pub fn get(&self, namespace: &str, name: &str) -> Option<&Arc<Budget>> {
+        self.by_namespace.get(namespace)?.get(name)
+    }
+
+    /// All budgets of a namespace, by name.
+    pub fn of_namespace(&self, namespace: &str) -> impl Iterator<Item = &Arc<Budget>> {
+        self.by_namespace.get(namespace).into_iter().flat_map(BTreeMap::values)
+    }
+
+    /// All budgets.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Budget>> {
+        self.by_namespace.values().flat_map(BTreeMap::values)
+    }
+
+    /// Takes in a budget; what is not newer than what is known is passed over. Gives what was known before, and says whether
+    /// something has changed.
+    pub fn apply(&mut self, budget: Budget) -> (Option<Arc<Budget>>, bool) {
+        let known = self.get(&budget.namespace, &budget.name).cloned();
+        // Objects from files have no versions.
+        let is_old = known.as_ref().is_some_and(|known| !budget.resource_version.is_empty() && !budget.is_newer_than(known));
+        if !is_old {
+            let budgets = self.by_namespace.entry(Arc::clone(&budget.namespace)).or_default();
+            budgets.insert(Arc::clone(&budget.name), Arc::new(budget));
+        }
+        (known, !is_old)
+    }
+
+    /// Takes in the answer to a request of ours. A budget that is gone by now, or another one, stays so.
+    pub fn assume(&mut self, budget: Budget) -> bool {
+        let is_known = self.get(&budget.namespace, &budget.name).is_some_and(|known| known.uid == budget.uid);
+        is_known && self.apply(budget).1
+    }
+
+    /// Forgets a budget.
+    pub fn remove(&mut self, namespace: &str, name: &str) -> Option<Arc<Budget>> {
+        let budgets = self.by_namespace.get_mut(namespace)?;
+        let gone = budgets.remove(name);
+        if budgets.is_empty() {
+            self.by_namespace.remove(namespace);
+        }
+        gone
+    }
+}

@@ -1,0 +1,1 @@
+//! Deletion protection: what carries the label `policy.kruise.io/delete-protection` stays.
