@@ -11,7 +11,9 @@
 
 pub mod api;
 pub mod available;
+pub mod change;
 pub mod guard;
 pub mod index;
 pub mod keys;
+pub mod refusal;
 pub mod subject;
