@@ -120,3 +120,6 @@ impl Take {
         Taken::Refused(refusal::denial(self, budget, reason, now))
     }
 }
+
+#[cfg(test)]
+mod tests;

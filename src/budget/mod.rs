@@ -12,6 +12,8 @@
 pub mod api;
 pub mod available;
 pub mod change;
+#[cfg(test)]
+pub(crate) mod fixtures;
 pub mod guard;
 pub mod index;
 pub mod keys;
