@@ -14,4 +14,8 @@ pub mod available;
 pub mod guard;
 pub mod index;
 pub mod keys;
+pub mod overlap;
+pub mod schema;
 pub mod subject;
+pub mod v1alpha1;
+pub mod validate;
