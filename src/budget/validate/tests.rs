@@ -23,8 +23,8 @@ fn refusal(new: &Value, old: Option<&Value>, others: &[Budget]) -> String {
     sentence(&validate(&written(new), old.map(written).as_ref(), others.iter()).errors)
 }
 
-fn of_spec(spec: Value) -> String {
-    refusal(&budget(&spec), None, &[])
+fn of_spec(spec: &Value) -> String {
+    refusal(&budget(spec), None, &[])
 }
 
 fn good() -> Value {
@@ -32,7 +32,7 @@ fn good() -> Value {
 }
 
 /// A good spec with some members replaced, or taken away by null.
-fn with(members: Value) -> Value {
+fn with(members: &Value) -> Value {
     let mut spec = good();
     spec.as_object_mut().unwrap().extend(members.as_object().cloned().unwrap());
     spec.as_object_mut().unwrap().retain(|_, member| !member.is_null());
@@ -48,11 +48,11 @@ fn stored(name: &str, spec: &Value) -> Budget {
 #[test]
 fn a_budget_says_which_pods_in_one_of_two_ways() {
     let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "shop"});
-    assert_eq!(of_spec(good()), "");
-    assert_eq!(of_spec(with(json!({"selector": null, "targetRef": target}))), "");
-    let (neither, both) = (with(json!({"selector": null})), with(json!({"targetRef": {}})));
-    assert_eq!(of_spec(neither), "spec.selector, targetRef: Required value: no selector or targetRef defined in PodUnavailableBudget");
-    assert_eq!(of_spec(both), "spec.selector, targetRef: Required value: selector and targetRef are mutually exclusive");
+    assert_eq!(of_spec(&good()), "");
+    assert_eq!(of_spec(&with(&json!({"selector": null, "targetRef": target}))), "");
+    let (neither, both) = (with(&json!({"selector": null})), with(&json!({"targetRef": {}})));
+    assert_eq!(of_spec(&neither), "spec.selector, targetRef: Required value: no selector or targetRef defined in PodUnavailableBudget");
+    assert_eq!(of_spec(&both), "spec.selector, targetRef: Required value: selector and targetRef are mutually exclusive");
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn a_target_is_named_in_full() {
         ),
         (json!({"apiVersion": "v1", "kind": "ReplicationController", "name": "n"}), ""),
     ] {
-        assert_eq!(of_spec(with(json!({"selector": null, "targetRef": target}))), said);
+        assert_eq!(of_spec(&with(&json!({"selector": null, "targetRef": target}))), said);
     }
 }
 
@@ -78,10 +78,10 @@ fn a_selector_selects_something_and_can_be_compiled() {
     let empty = json!({"matchLabels": {}, "matchExpressions": []});
     let said =
         "spec.selector: Invalid value: {\"matchExpressions\":[],\"matchLabels\":{}}: empty selector is not valid for PodUnavailableBudget.";
-    assert_eq!(of_spec(with(json!({"selector": empty}))), said);
+    assert_eq!(of_spec(&with(&json!({"selector": empty}))), said);
     let odd = json!({"matchExpressions": [{"key": "app", "operator": "Is"}]});
     let said = "[spec.selector.matchExpressions[0].operator: Invalid value: \"Is\": not a valid selector operator, spec.selector: Invalid value: {\"matchExpressions\":[{\"key\":\"app\",\"operator\":\"Is\"}]}]";
-    assert_eq!(of_spec(with(json!({"selector": odd}))), said);
+    assert_eq!(of_spec(&with(&json!({"selector": odd}))), said);
 }
 
 #[test]
@@ -102,21 +102,21 @@ fn a_budget_says_how_many_in_one_of_two_ways() {
             "spec.minAvailable: Invalid value: \"99999999999999999999%\": must not be greater than 100%".to_owned(),
         ),
     ] {
-        assert_eq!(of_spec(with(members)), said);
+        assert_eq!(of_spec(&with(&members)), said);
     }
 }
 
 #[test]
 fn operations_and_ignored_pods_have_their_rules() {
     let supported = "supported values: \"DELETE\", \"UPDATE\", \"EVICT\", \"RESIZE\"";
-    assert_eq!(of_spec(with(json!({"protectOperations": ["EVICT", "EVICT", "RESIZE"]}))), "");
+    assert_eq!(of_spec(&with(&json!({"protectOperations": ["EVICT", "EVICT", "RESIZE"]}))), "");
     let said = format!("spec.protectOperations[1]: Unsupported value: \"delete\": {supported}");
-    assert_eq!(of_spec(with(json!({"protectOperations": ["DELETE", "delete"]}))), said);
+    assert_eq!(of_spec(&with(&json!({"protectOperations": ["DELETE", "delete"]}))), said);
     let said = "spec.ignoredPodSelector: Invalid value: {}: empty ignoredPodSelector is not valid for PodUnavailableBudget";
-    assert_eq!(of_spec(with(json!({"ignoredPodSelector": {}}))), said);
+    assert_eq!(of_spec(&with(&json!({"ignoredPodSelector": {}}))), said);
     let ignored = json!({"matchExpressions": [{"key": "a", "operator": "In"}]});
     let said = "spec.ignoredPodSelector.matchExpressions[0].values: Required value: must be specified when `operator` is 'In' or 'NotIn'";
-    assert_eq!(of_spec(with(json!({"ignoredPodSelector": ignored}))), said);
+    assert_eq!(of_spec(&with(&json!({"ignoredPodSelector": ignored}))), said);
 }
 
 #[test]
@@ -125,11 +125,11 @@ fn the_total_in_the_annotation_is_a_number_and_that_of_the_spec() {
     let (no_number, other) = ("must be a valid int32", "must match spec.protectTotalReplicas when both are set");
     for (text, spec, want) in [
         ("12", good(), String::new()),
-        ("12", with(json!({"protectTotalReplicas": 12})), String::new()),
+        ("12", with(&json!({"protectTotalReplicas": 12})), String::new()),
         ("", good(), refused("", no_number)),
         ("2147483648", good(), refused("2147483648", no_number)),
-        ("13", with(json!({"protectTotalReplicas": 12})), refused("13", other)),
-        ("012", with(json!({"protectTotalReplicas": 12})), refused("012", other)),
+        ("13", with(&json!({"protectTotalReplicas": 12})), refused("13", other)),
+        ("012", with(&json!({"protectTotalReplicas": 12})), refused("012", other)),
     ] {
         assert_eq!(refusal(&annotated(v1alpha1::V1BETA1, PROTECT_TOTAL, text, &spec), None, &[]), want);
     }
@@ -156,7 +156,7 @@ fn an_update_guards_the_same_pods_as_before() {
         (json!({"selector": {"matchLabels": {"app": "shop"}, "matchExpressions": []}}), said),
         (json!({"selector": null, "targetRef": target}), said),
     ] {
-        assert_eq!(refusal(&budget(&with(members.clone())), Some(&old), &[]), want, "{members}");
+        assert_eq!(refusal(&budget(&with(&members)), Some(&old), &[]), want, "{members}");
     }
 }
 
@@ -164,25 +164,25 @@ fn an_update_guards_the_same_pods_as_before() {
 fn budgets_that_select_alike_are_in_conflict_and_the_first_by_name_is_named() {
     let named = |name: &str| json!({"selector": null, "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name}});
     let others = [
-        stored("a", &with(named("shop"))),
+        stored("a", &with(&named("shop"))),
         stored("b", &good()),
-        stored("c", &with(json!({"selector": {"matchExpressions": [{"key": "app", "operator": "Exists"}]}}))),
-        stored("mine", &with(named("till"))),
+        stored("c", &with(&json!({"selector": {"matchExpressions": [{"key": "app", "operator": "Exists"}]}}))),
+        stored("mine", &with(&named("till"))),
     ];
-    let of = |spec: Value| refusal(&budget(&spec), None, &others);
+    let of = |spec: &Value| refusal(&budget(spec), None, &others);
     let shown = "{\"matchLabels\":{\"app\":\"shop\"}}";
     assert_eq!(
-        of(good()),
+        of(&good()),
         format!("spec.selector: Invalid value: {shown}: pub.spec.selector is in conflict with other PodUnavailableBudget b")
     );
-    assert_eq!(of(with(json!({"selector": {"matchLabels": {"app": "shop", "tier": "web"}}}))), "");
+    assert_eq!(of(&with(&json!({"selector": {"matchLabels": {"app": "shop", "tier": "web"}}}))), "");
     let shown = "{\"apiVersion\":\"apps/v1\",\"kind\":\"Deployment\",\"name\":\"shop\"}";
     let said = "pub.spec.targetReference is in conflict with other PodUnavailableBudget a";
-    assert_eq!(of(with(named("shop"))), format!("spec.targetReference: Invalid value: {shown}: {said}"));
+    assert_eq!(of(&with(&named("shop"))), format!("spec.targetReference: Invalid value: {shown}: {said}"));
     // Not with itself, whatever it was before.
-    assert_eq!(of(with(named("till"))), "");
+    assert_eq!(of(&with(&named("till"))), "");
     let of_other_group = json!({"selector": null, "targetRef": {"apiVersion": "apps.kruise.io/v1", "kind": "Deployment", "name": "shop"}});
-    assert_eq!(of(with(of_other_group)), "");
+    assert_eq!(of(&with(&of_other_group)), "");
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn annotations_without_effect_are_admitted_with_a_warning() {
     let said = "metadata.annotations[kruise.io/pub-protect-operations]: \"RESTART\" is no operation, and protects nothing";
     assert_eq!(of(PROTECT_OPERATIONS, "DELETE, RESTART", &good()), [said]);
     let said = "metadata.annotations[kruise.io/pub-protect-operations]: has no effect beside spec.protectOperations";
-    assert_eq!(of(PROTECT_OPERATIONS, "DELETE", &with(json!({"protectOperations": ["EVICT"]}))), [said]);
+    assert_eq!(of(PROTECT_OPERATIONS, "DELETE", &with(&json!({"protectOperations": ["EVICT"]}))), [said]);
     let said = "metadata.annotations[pub.kruise.io/protect-total-replicas]: is no number of pods, and has no effect";
     assert_eq!(of(PROTECT_TOTAL, "0", &good()), [said]);
 }
