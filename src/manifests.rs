@@ -5,6 +5,7 @@
 mod access;
 mod compact;
 mod kustomize;
+mod protection;
 mod server;
 mod webhooks;
 
@@ -19,6 +20,7 @@ use serde::Serialize;
 use self::compact::Compact;
 use crate::{
     handlers::TABLE,
+    protection::keys::{ALWAYS, LABEL},
     sidecarset::schema::{self, Conversion},
 };
 
@@ -99,8 +101,9 @@ impl fmt::Display for Difference {
 
 /// All files.
 pub fn files(rendering: &Rendering) -> Result<Vec<File>, ManifestError> {
-    let definition =
+    let mut definition =
         schema::definition(&Conversion::Webhook { namespace: rendering.namespace.clone(), service: CONVERSION_SERVICE.to_owned() })?;
+    protect(&mut definition.metadata);
     Ok(vec![
         file("namespace.yaml", &[yaml(&server::namespace(rendering))?]),
         file("crds/sidecarsets.apps.kruise.io.yaml", &[yaml(&Compact(&serde_json::to_value(&definition)?))?]),
@@ -108,6 +111,7 @@ pub fn files(rendering: &Rendering) -> Result<Vec<File>, ManifestError> {
         file("service.yaml", &[yaml(&server::service(rendering))?, yaml(&server::conversion_service(rendering))?]),
         file("deployment.yaml", &[yaml(&server::deployment(rendering))?, yaml(&server::disruption_budget(rendering))?]),
         file("webhooks.yaml", &webhooks::documents(rendering, TABLE)?),
+        file("protection.yaml", &protection::documents()?),
         file("kustomization.yaml", &[kustomize::BASE.to_owned()]),
         file("cert-manager/kustomization.yaml", &[kustomize::CERT_MANAGER.to_owned()]),
         file("cert-manager/certificate.yaml", &kustomize::certificates(rendering)?),
@@ -165,4 +169,9 @@ fn cluster_wide(name: &str) -> ObjectMeta {
 /// Metadata of something in our namespace.
 fn own(rendering: &Rendering, name: &str) -> ObjectMeta {
     ObjectMeta { namespace: Some(rendering.namespace.clone()), ..cluster_wide(name) }
+}
+
+/// With the label that keeps it until somebody takes the label off: with a definition all its objects would go.
+fn protect(metadata: &mut ObjectMeta) {
+    metadata.labels.get_or_insert_default().insert(LABEL.to_owned(), ALWAYS.to_owned());
 }

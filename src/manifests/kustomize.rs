@@ -17,6 +17,7 @@ resources:
 - service.yaml
 - deployment.yaml
 - webhooks.yaml
+- protection.yaml
 ";
 
 /// A component and not an overlay: an overlay may not lie inside its base.

@@ -3,14 +3,17 @@
 use jiff::Timestamp;
 use serde_json::{Value, value::RawValue};
 
-use super::documents::{Document, DocumentError};
+use super::{
+    ask,
+    documents::{Document, DocumentError},
+};
 use crate::{
     admission::{
         edits::Edits,
         review::{self, Request},
         verdict::{Decision, Outcome},
     },
-    handlers::{self, Registration, convert},
+    handlers::{self, Registration, Verdict, convert},
     state::State,
 };
 
@@ -18,8 +21,8 @@ use crate::{
 ///
 /// An admission review goes through every hook that the API server would ask, in its order, and gets one answer: the patch of
 /// those that change, unless one of those that judge says no. A document with a `path` beside its `request` is a review as one
-/// hook gets it, and is answered by that hook alone.
-pub fn answer(document: &Document, state: &State, now: Timestamp) -> Result<Value, DocumentError> {
+/// hook gets it, and is answered by that hook alone. What a hook asks, `objects` answer.
+pub fn answer(document: &Document, state: &State, objects: &[Value], now: Timestamp) -> Result<Value, DocumentError> {
     let wrong = |field: &str, problem: String| document.error(field, problem);
     let body = document.value.to_string();
     let response = if document.value.get("kind").and_then(Value::as_str) == Some("ConversionReview") {
@@ -28,7 +31,7 @@ pub fn answer(document: &Document, state: &State, now: Timestamp) -> Result<Valu
         let request = review::read(body.as_bytes()).map_err(|error| wrong("request", error.to_string()))?;
         let only = document.value.get("path").and_then(Value::as_str);
         let hooks = handlers::of(&request).filter(|hook| only.is_none_or(|path| path == hook.path));
-        let decision = decide(&request, hooks, state, now).map_err(|problem| wrong("request.object", problem))?;
+        let decision = decide(&request, hooks, (state, objects), now).map_err(|problem| wrong("request.object", problem))?;
         review::write(&request.uid, &decision)
     };
     serde_json::from_slice(&response).map_err(|error| wrong("response", error.to_string()))
@@ -38,14 +41,14 @@ pub fn answer(document: &Document, state: &State, now: Timestamp) -> Result<Valu
 fn decide<'h>(
     request: &Request<'_>,
     hooks: impl Iterator<Item = &'h Registration>,
-    state: &State,
+    (state, objects): (&State, &[Value]),
     now: Timestamp,
 ) -> Result<Decision, String> {
     let mut answer = Decision::default();
     let mut object = request.object.map(ToOwned::to_owned);
     for hook in hooks {
         let seen = Request { object: object.as_deref(), ..request.clone() };
-        let decision = (hook.handler)(&seen, &state.snapshot(), now).unasked();
+        let decision = asked((hook.handler)(&seen, &state.snapshot(), now), objects).unasked();
         answer.warnings.extend(decision.warnings);
         match decision.outcome {
             Outcome::Deny(denial) => return Ok(Decision { outcome: Outcome::Deny(denial), ..answer }),
@@ -58,6 +61,15 @@ fn decide<'h>(
         }
     }
     Ok(answer)
+}
+
+/// The verdict when these objects have answered all questions.
+fn asked(mut verdict: Verdict, objects: &[Value]) -> Verdict {
+    while let Verdict::Ask(open) = verdict {
+        let answers = open.questions.iter().map(|question| ask::answer(question, objects)).collect();
+        verdict = open.settle(answers);
+    }
+    verdict
 }
 
 fn patched(object: &RawValue, edits: &Edits) -> Result<Box<RawValue>, String> {
