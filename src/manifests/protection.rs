@@ -80,12 +80,12 @@ fn variables() -> Vec<Variable> {
         variable("notes", "has(oldObject.metadata.annotations) ? oldObject.metadata.annotations : {}"),
         variable("keys", &keys()),
         variable("told", &told()),
-        variable("namespace", "has(oldObject.metadata.namespace) ? oldObject.metadata.namespace : ''"),
+        variable("place", "has(oldObject.metadata.namespace) ? oldObject.metadata.namespace : ''"),
         variable(
             "resource",
             "request.resource.group == '' ? request.resource.resource : request.resource.resource + '.' + request.resource.group",
         ),
-        variable("goes", "variables.namespace != '' && namespaceObject != null && has(namespaceObject.metadata.deletionTimestamp)"),
+        variable("goes", "variables.place != '' && namespaceObject != null && has(namespaceObject.metadata.deletionTimestamp)"),
     ]
 }
 
@@ -107,16 +107,16 @@ fn told() -> String {
 fn message() -> String {
     let mut message = format!("'forbidden by ResourcesProtectionDeletion for {LABEL}={ALWAYS}; ' + request.kind.kind + ' '");
     for part in [
-        "(variables.namespace == '' ? '' : variables.namespace + '/')",
+        "(variables.place == '' ? '' : variables.place + '/')",
         "oldObject.metadata.name + ' is protected'",
         "(variables.told == [] ? '' : ' (' + variables.told.join('; ') + ')')",
         "': lift the protection: `kubectl label '",
-        "(variables.namespace == '' ? '' : '-n ' + variables.namespace + ' ')",
+        "(variables.place == '' ? '' : '-n ' + variables.place + ' ')",
     ] {
         let _ = write!(message, " + {part}");
     }
     let _ = write!(message, " + variables.resource + ' ' + oldObject.metadata.name + ' {LABEL}-`'");
-    let consequence = "'; namespace ' + variables.namespace + ' is being deleted and stays Terminating until then'";
+    let consequence = "'; namespace ' + variables.place + ' is being deleted and stays Terminating until then'";
     let _ = write!(message, " + (variables.goes ? {consequence} : '')");
     message
 }
