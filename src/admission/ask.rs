@@ -17,6 +17,13 @@ pub enum Question {
     DryRunPod(Value),
     /// How many there are of these.
     HowMany(Listing),
+    /// This pod, as it is at this moment.
+    Pod {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
 }
 
 /// Objects of one kind, and how they are counted. It is counted page by page, until something was found or everything was seen: a
@@ -92,6 +99,10 @@ pub enum Answer {
         /// Whether everything was seen: there may be more otherwise.
         is_all: bool,
     },
+    /// The object, as JSON.
+    Found(String),
+    /// There is no such object.
+    Absent,
     /// Nobody answered; why, in a few words.
     Unknown(String),
 }

@@ -11,7 +11,11 @@
 
 pub mod api;
 pub mod available;
+pub mod change;
+#[cfg(test)]
+pub(crate) mod fixtures;
 pub mod guard;
 pub mod index;
 pub mod keys;
+pub mod refusal;
 pub mod subject;

@@ -6,6 +6,7 @@
 
 pub mod convert;
 pub mod delete;
+pub mod guard;
 pub mod objects;
 pub mod pod;
 pub mod readiness_gate;
@@ -76,6 +77,10 @@ pub struct Registration {
 pub enum Scope {
     /// Everyone's.
     Everything,
+    /// All but those of our own namespace and of `kube-system`, and only pods that are linked to a budget.
+    Guarded,
+    /// All but those of our own namespace and of `kube-system`.
+    Elsewhere,
     /// All but those of our own namespace and of `kube-system`, which must come up without us, and of namespaces and
     /// objects with [`OPT_OUT_LABEL`].
     Ordinary,
@@ -133,6 +138,15 @@ pub const TABLE: &[Registration] = &[
         name: "vsidecarset.outrigger.kruise.io",
         handler: objects::validate,
         ..SIDECAR_SETS
+    },
+    Registration { name: "vpod.outrigger.kruise.io", resources: &["pods", "pods/resize"], operations: &["UPDATE", "DELETE"], ..GUARD },
+    Registration {
+        name: "vpodeviction.outrigger.kruise.io",
+        resources: &["pods/eviction"],
+        operations: &["CREATE"],
+        // The review does not show the pod.
+        scope: Scope::Elsewhere,
+        ..GUARD
     },
     Registration { path: "/validate-namespace", name: "vnamespace.outrigger.kruise.io", resources: &["namespaces"], ..PROTECTED },
     Registration { path: "/validate-service", name: "vservice.outrigger.kruise.io", resources: &["services"], ..PROTECTED },
@@ -198,6 +212,24 @@ pub const TABLE: &[Registration] = &[
         ..PROTECTED_BY_KRUISE
     },
 ];
+
+/// What the hooks that guard pods have in common.
+const GUARD: Registration = Registration {
+    path: "/validate-pod",
+    name: "",
+    mutates: false,
+    group: "",
+    versions: &["v1"],
+    resources: &[],
+    operations: &[],
+    scope: Scope::Guarded,
+    // Only what is guarded can be held up; an unguarded drain is what a budget exists to stop.
+    unanswered: Unanswered::Refuse,
+    timeout_seconds: 5,
+    side_effects: SideEffects::UnlessDryRun,
+    asked_again: false,
+    handler: guard::validate,
+};
 
 /// What the hooks of deletion protection have in common: only what is labelled can ever be held up.
 const PROTECTED: Registration = Registration {

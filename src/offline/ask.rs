@@ -20,8 +20,25 @@ pub fn answer(question: &Question, objects: &[Value]) -> Answer {
             let count = objects.iter().filter(|object| is_listed(object, listing)).map(|object| listing.count.of(object)).sum();
             Answer::Counted { count, is_all: true }
         }
+        Question::Pod { namespace, name } => pod(objects, namespace, name),
         // Its rules are the API server's.
         Question::DryRunPod(_) => Answer::nobody(),
+    }
+}
+
+fn pod(objects: &[Value], namespace: &str, name: &str) -> Answer {
+    let is_it = |object: &&Value| {
+        let is_pod = text(object, "/apiVersion") == "v1" && text(object, "/kind") == "Pod";
+        is_pod && text(object, "/metadata/name") == name && is_in(object, namespace)
+    };
+    objects.iter().find(is_it).map_or(Answer::Absent, |pod| Answer::Found(pod.to_string()))
+}
+
+/// Whether a namespaced object is there. Without a namespace it is where kubectl would put it.
+fn is_in(object: &Value, namespace: &str) -> bool {
+    match text(object, "/metadata/namespace") {
+        "" => namespace == "default",
+        own => own == namespace,
     }
 }
 
@@ -29,15 +46,10 @@ pub fn answer(question: &Question, objects: &[Value]) -> Answer {
 fn is_listed(object: &Value, listing: &Listing) -> bool {
     let api_version = text(object, "/apiVersion");
     let group = api_version.split_once('/').map_or("", |(group, _)| group);
-    let is_there = || match text(object, "/metadata/namespace") {
-        // Where kubectl would put it.
-        "" => listing.namespace == "default",
-        namespace => namespace == listing.namespace,
-    };
     let is_unlike = |(field, value): &(&str, &str)| text(object, &format!("/{}", field.replace('.', "/"))) != *value;
     group == listing.group
         && text(object, "/kind") == listing.kind
-        && (listing.namespace.is_empty() || is_there())
+        && (listing.namespace.is_empty() || is_in(object, &listing.namespace))
         && listing.labels.matches(&labels(object))
         && listing.unlike.iter().all(is_unlike)
 }
@@ -104,6 +116,18 @@ mod tests {
     #[test]
     fn each_counts_for_what_the_question_says() {
         assert_eq!(count(Listing { count: Count::by_content(|_| 3), ..listing("a") }), 6);
+    }
+
+    #[test]
+    fn a_pod_is_found_by_namespace_and_name() {
+        let objects =
+            [pod("a", "x", ""), pod("b", "x", "Running"), json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "y"}})];
+        let of = |namespace: &str, name: &str| {
+            let question = Question::Pod { namespace: namespace.to_owned(), name: name.to_owned() };
+            answer(&question, &objects)
+        };
+        assert_eq!(of("b", "x"), Answer::Found(objects[1].to_string()));
+        assert_eq!([of("c", "x"), of("a", "y"), of("default", "y")], [Answer::Absent, Answer::Absent, Answer::Absent]);
     }
 
     #[test]

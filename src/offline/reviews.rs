@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    ask,
+    ask, claims,
     documents::{Document, DocumentError},
 };
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
 /// An admission review goes through every hook that the API server would ask, in its order, and gets one answer: the patch of
 /// those that change, unless one of those that judge says no. A document with a `path` beside its `request` is a review as one
 /// hook gets it, and is answered by that hook alone. What a hook asks, `objects` answer.
-pub fn answer(document: &Document, state: &State, objects: &[Value], now: Timestamp) -> Result<Value, DocumentError> {
+pub fn answer(document: &Document, state: &mut State, objects: &[Value], now: Timestamp) -> Result<Value, DocumentError> {
     let wrong = |field: &str, problem: String| document.error(field, problem);
     let body = document.value.to_string();
     let response = if document.value.get("kind").and_then(Value::as_str) == Some("ConversionReview") {
@@ -41,14 +41,15 @@ pub fn answer(document: &Document, state: &State, objects: &[Value], now: Timest
 fn decide<'h>(
     request: &Request<'_>,
     hooks: impl Iterator<Item = &'h Registration>,
-    (state, objects): (&State, &[Value]),
+    (state, objects): (&mut State, &[Value]),
     now: Timestamp,
 ) -> Result<Decision, String> {
     let mut answer = Decision::default();
     let mut object = request.object.map(ToOwned::to_owned);
     for hook in hooks {
         let seen = Request { object: object.as_deref(), ..request.clone() };
-        let decision = asked((hook.handler)(&seen, &state.snapshot(), now), objects).unasked();
+        let verdict = (hook.handler)(&seen, &state.snapshot(), now);
+        let decision = decided(verdict, state, objects, now);
         answer.warnings.extend(decision.warnings);
         match decision.outcome {
             Outcome::Deny(denial) => return Ok(Decision { outcome: Outcome::Deny(denial), ..answer }),
@@ -63,13 +64,18 @@ fn decide<'h>(
     Ok(answer)
 }
 
-/// The verdict when these objects have answered all questions.
-fn asked(mut verdict: Verdict, objects: &[Value]) -> Verdict {
-    while let Verdict::Ask(open) = verdict {
-        let answers = open.questions.iter().map(|question| ask::answer(question, objects)).collect();
-        verdict = open.settle(answers);
+/// The decision: these objects are asked, and what is claimed is taken from the picture.
+fn decided(mut verdict: Verdict, state: &mut State, objects: &[Value], now: Timestamp) -> Decision {
+    loop {
+        match verdict {
+            Verdict::Decided(decision) => return decision,
+            Verdict::Claim(claims) => return claims::settle(state, claims, now).0,
+            Verdict::Ask(open) => {
+                let answers = open.questions.iter().map(|question| ask::answer(question, objects)).collect();
+                verdict = open.settle(answers);
+            }
+        }
     }
-    verdict
 }
 
 fn patched(object: &RawValue, edits: &Edits) -> Result<Box<RawValue>, String> {

@@ -116,7 +116,7 @@ impl Inquiry {
                     return Ruling::Kept(self.context.held(counted.what, count, is_all, &counted.remedy));
                 }
                 Answer::Unknown(why) => return self.unknown(counted, &why),
-                Answer::Good | Answer::Invalid(_) => return self.unknown(counted, "the answer is no number"),
+                _ => return self.unknown(counted, "the answer is no number"),
             }
         }
         Ruling::Free

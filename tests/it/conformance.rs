@@ -74,7 +74,7 @@ fn review(request: &Value) -> Value {
     json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": request})
 }
 
-fn offline(state: &State, one: &Value, now: Timestamp) -> Value {
+fn offline(state: &mut State, one: &Value, now: Timestamp) -> Value {
     let mut value = review(&one["request"]);
     value["path"] = one["path"].clone();
     let document = Document { file: "case".to_owned(), number: 1, value };
@@ -122,7 +122,7 @@ fn assert_only_what_is_not_built(bad: &[(String, String)]) {
 
 #[test]
 fn recorded_injections_agree_through_the_pure_function() {
-    let bad = judge("inject", |state, requests| requests.iter().map(|request| offline(&state, request, NOW)).collect());
+    let bad = judge("inject", |mut state, requests| requests.iter().map(|request| offline(&mut state, request, NOW)).collect());
     assert_only_what_is_not_built(&bad);
 }
 
@@ -138,7 +138,7 @@ fn recorded_injections_agree_through_https() {
 
 #[test]
 fn recorded_sets_agree_through_the_pure_function() {
-    let bad = judge("sidecarset", |state, requests| requests.iter().map(|request| offline(&state, request, NOW)).collect());
+    let bad = judge("sidecarset", |mut state, requests| requests.iter().map(|request| offline(&mut state, request, NOW)).collect());
     assert_none(&bad);
 }
 
@@ -164,16 +164,16 @@ const NO_FIXED_POINT: [(&str, usize); 1] = [("ss-inject-env-transfer-from-existi
 #[test]
 fn injecting_a_recorded_pod_again_changes_nothing() {
     let mut changed = Vec::new();
-    for (name, case, state) in cases("inject") {
+    for (name, case, mut state) in cases("inject") {
         for (index, one) in case["requests"].as_array().unwrap().iter().enumerate() {
-            let (request, first) = (&one["request"], offline(&state, one, NOW));
+            let (request, first) = (&one["request"], offline(&mut state, one, NOW));
             if first["allowed"] != json!(true) || request["object"].is_null() || NO_FIXED_POINT.contains(&(name.as_str(), index)) {
                 continue;
             }
             let once = patched(request, &first);
             let mut again = one.clone();
             again["request"]["object"] = once.clone();
-            let second = offline(&state, &again, LATER);
+            let second = offline(&mut state, &again, LATER);
             if second.get("patch").is_some() || second["allowed"] != json!(true) {
                 changed.push(format!("{name}, request {index}: {once}\nbecame {}\n{second}", patched(&again["request"], &second)));
             }
