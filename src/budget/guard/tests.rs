@@ -66,8 +66,9 @@ fn a_recorded_pod_passes_again_without_another_unit_and_its_record_is_renewed_be
         (json!({"disruptedPods": {"a": at(-1000)}}), Operation::Evict, Taken::Taken),
         (json!({"unavailablePods": {"a": at(-4)}}), Operation::Update, Taken::Needless),
         (json!({"unavailablePods": {"a": at(-6)}}), Operation::Update, Taken::Taken),
-        // What is admitted to change is soon given back: too soon for a deletion.
-        (json!({"unavailablePods": {"a": at(-1)}}), Operation::Delete, Taken::Taken),
+        (json!({"unavailablePods": {"a": at(-4)}}), Operation::Delete, Taken::Needless),
+        (json!({"unavailablePods": {"a": at(-6)}}), Operation::Delete, Taken::Taken),
+        (json!({"unavailablePods": {"a": at(-6)}, "disruptedPods": {"a": at(-6)}}), Operation::Delete, Taken::Needless),
         (json!({"disruptedPods": {"a": at(-9)}}), Operation::Update, Taken::Needless),
     ] {
         let before = budget(0, &records);
