@@ -5,7 +5,9 @@ use std::{
     sync::Arc,
 };
 
+use jiff::Timestamp;
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::LabelSelector, apimachinery::pkg::util::intstr::IntOrString};
+use serde_json::{Value, json};
 
 use super::{
     api::{PodUnavailableBudget, PodUnavailableBudgetStatus, TargetReference},
@@ -151,6 +153,23 @@ impl Budget {
         self.has_status && self.generation.unwrap_or_default() <= self.status.observed_generation.unwrap_or_default()
     }
 
+    /// The patch that turns the stored status `before` into this one, and is refused if the budget has changed meanwhile. Conditions and
+    /// counts that did not change are not written.
+    pub fn claim_patch(&self, before: &Self) -> Value {
+        let records = |after: &BTreeMap<String, Timestamp>, before: &BTreeMap<String, Timestamp>| {
+            let new = after.iter().filter(|(pod, at)| before.get(*pod) != Some(at));
+            Value::Object(new.map(|(pod, at)| (pod.clone(), json!(at))).collect())
+        };
+        json!({
+            "metadata": {"resourceVersion": &*before.resource_version, "uid": &*before.uid},
+            "status": {
+                "unavailableAllowed": self.status.unavailable_allowed,
+                "disruptedPods": records(&self.status.disrupted_pods, &before.status.disrupted_pods),
+                "unavailablePods": records(&self.status.unavailable_pods, &before.status.unavailable_pods),
+            },
+        })
+    }
+
     /// Whether this is a later version of the same budget.
     pub fn is_newer_than(&self, other: &Self) -> bool {
         self.uid != other.uid || is_newer(&self.resource_version, &other.resource_version)
@@ -240,10 +259,15 @@ impl Budgets {
         // Objects from files have no versions.
         let is_old = known.as_ref().is_some_and(|known| !budget.resource_version.is_empty() && !budget.is_newer_than(known));
         if !is_old {
-            let budgets = self.by_namespace.entry(Arc::clone(&budget.namespace)).or_default();
-            budgets.insert(Arc::clone(&budget.name), Arc::new(budget));
+            self.replace(budget);
         }
         (known, !is_old)
+    }
+
+    /// Puts a budget in place of what is known of it, whatever the versions.
+    pub fn replace(&mut self, budget: Budget) {
+        let budgets = self.by_namespace.entry(Arc::clone(&budget.namespace)).or_default();
+        budgets.insert(Arc::clone(&budget.name), Arc::new(budget));
     }
 
     /// Takes in the answer to a request of ours. A budget that is gone by now, or another one, stays so.

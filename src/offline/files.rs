@@ -178,16 +178,19 @@ fn namespace(document: &Document) -> Result<Namespace, DocumentError> {
         metadata: Meta,
     }
     #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
     struct Meta {
         name: String,
         #[serde(default)]
         labels: Option<BTreeMap<String, String>>,
+        #[serde(default)]
+        deletion_timestamp: Option<String>,
     }
     let object: Object = decode(document)?;
     let mut labels = object.metadata.labels.unwrap_or_default();
     // The API server gives every namespace this label.
     labels.entry("kubernetes.io/metadata.name".to_owned()).or_insert_with(|| object.metadata.name.clone());
-    Ok(Namespace { name: object.metadata.name, labels })
+    Ok(Namespace { name: object.metadata.name, labels, is_terminating: object.metadata.deletion_timestamp.is_some() })
 }
 
 fn pod(document: &Document, interner: &mut Interner) -> Result<Observed, DocumentError> {

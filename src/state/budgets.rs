@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::State;
+use super::{Snapshot, State};
 use crate::{
-    budget::{api::PodUnavailableBudget, index::Budget},
+    base::workload::Owner,
+    budget::{api::PodUnavailableBudget, index::Budget, subject::Subject},
     plan::Key,
 };
 
@@ -24,6 +25,11 @@ impl State {
         if self.budgets.assume(budget) {
             self.touched.insert(key);
         }
+    }
+
+    /// A budget as it has become here, where there is nobody else who changes it.
+    pub fn replace_budget(&mut self, budget: Budget) {
+        self.budgets.replace(budget);
     }
 
     /// A budget was deleted.
@@ -50,4 +56,16 @@ impl State {
 
 fn key(namespace: &Arc<str>, name: &Arc<str>) -> Key {
     Key::Budget { namespace: Arc::clone(namespace), name: Arc::clone(name) }
+}
+
+impl Snapshot<'_> {
+    /// The pod of this name, as far as known.
+    pub fn subject(&self, _namespace: &str, _name: &str) -> Option<Arc<Subject>> {
+        None
+    }
+
+    /// Whose a pod is: its controller, the controller of that, and so on, as far as known.
+    pub fn owners_of(&self, subject: &Subject) -> Vec<Owner> {
+        subject.controller.iter().map(|owner| (**owner).clone()).collect()
+    }
 }
