@@ -9,7 +9,7 @@ use k8s_openapi::{apimachinery::pkg::apis::meta::v1::LabelSelector, apimachinery
 
 use super::{
     api::{PodUnavailableBudget, PodUnavailableBudgetStatus, TargetReference},
-    keys::{PROTECT_OPERATIONS, PROTECT_TOTAL},
+    keys::{ENFORCING, PROTECT_OPERATIONS, PROTECT_TOTAL},
 };
 use crate::base::{
     observed::is_newer,
@@ -144,6 +144,11 @@ impl Budget {
         self.has_status && self.generation.unwrap_or_default() <= self.status.observed_generation.unwrap_or_default()
     }
 
+    /// Whether it guards all that it selects, as far as its status says.
+    pub fn is_enforcing(&self) -> bool {
+        self.status.conditions.iter().all(|condition| condition.type_ != ENFORCING || condition.status != "False")
+    }
+
     /// Whether this is a later version of the same budget.
     pub fn is_newer_than(&self, other: &Self) -> bool {
         self.uid != other.uid || is_newer(&self.resource_version, &other.resource_version)
@@ -197,6 +202,8 @@ fn operations(spec: &[String], annotation: Option<&str>) -> Vec<Operation> {
 pub struct Budgets {
     /// In order of their names, so that everybody takes in the same order.
     by_namespace: HashMap<Arc<str>, BTreeMap<Arc<str>, Arc<Budget>>>,
+    /// How many say that they do not guard all that they select.
+    not_enforcing: usize,
 }
 
 impl Budgets {
@@ -222,6 +229,7 @@ impl Budgets {
         // Objects from files have no versions.
         let is_old = known.as_ref().is_some_and(|known| !budget.resource_version.is_empty() && !budget.is_newer_than(known));
         if !is_old {
+            self.count(known.as_deref(), Some(&budget));
             let budgets = self.by_namespace.entry(Arc::clone(&budget.namespace)).or_default();
             budgets.insert(Arc::clone(&budget.name), Arc::new(budget));
         }
@@ -241,6 +249,17 @@ impl Budgets {
         if budgets.is_empty() {
             self.by_namespace.remove(namespace);
         }
+        self.count(gone.as_deref(), None);
         gone
+    }
+
+    /// How many budgets say that they do not guard all that they select.
+    pub fn not_enforcing(&self) -> usize {
+        self.not_enforcing
+    }
+
+    fn count(&mut self, before: Option<&Budget>, now: Option<&Budget>) {
+        let count = |budget: Option<&Budget>| usize::from(budget.is_some_and(|budget| !budget.is_enforcing()));
+        self.not_enforcing = (self.not_enforcing + count(now)).saturating_sub(count(before));
     }
 }

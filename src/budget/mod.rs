@@ -11,7 +11,14 @@
 
 pub mod api;
 pub mod available;
+pub mod count;
+pub mod desired;
 pub mod guard;
 pub mod index;
 pub mod keys;
+pub mod link;
+pub mod picture;
+pub mod plan;
+pub mod records;
 pub mod subject;
+pub mod tell;

@@ -12,9 +12,11 @@ use kube::{Api, Client, api::PostParams};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::plan::Event;
+use crate::plan::{Event, Kind};
 
-/// Who tells.
+/// Who tells of budgets.
+const OF_BUDGETS: &str = "podunavailablebudget-controller";
+/// Who tells of everything else.
 const CONTROLLER: &str = "sidecarset-controller";
 /// In whose name: whichever replica leads.
 const INSTANCE: &str = "outrigger";
@@ -128,7 +130,7 @@ impl Teller {
             note: Some(event.note.split_at(event.note.floor_char_boundary(LONGEST)).0.to_owned()),
             type_: some(if event.is_warning { "Warning" } else { "Normal" }),
             regarding: Some(regarding),
-            reporting_controller: some(CONTROLLER),
+            reporting_controller: some(if about.kind == Kind::BUDGET { OF_BUDGETS } else { CONTROLLER }),
             reporting_instance: some(INSTANCE),
             ..Object::default()
         }
@@ -138,7 +140,7 @@ impl Teller {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Kind, Target};
+    use crate::plan::Target;
 
     fn event(name: &str, note: &str) -> Event {
         let about = Target { kind: Kind::POD, namespace: "shop".to_owned(), name: name.to_owned(), uid: "u".to_owned() };

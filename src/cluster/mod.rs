@@ -6,4 +6,5 @@ pub mod client;
 pub mod events;
 pub mod facts;
 pub mod lease;
+pub mod scales;
 pub mod watch;

@@ -25,7 +25,9 @@ pub(super) fn documents(rendering: &Rendering) -> Result<Vec<String>, ManifestEr
         ]),
         ..ClusterRole::default()
     };
-    everywhere.rules.get_or_insert_default().extend(ends_of_jobs());
+    let rules = everywhere.rules.get_or_insert_default();
+    rules.extend(ends_of_jobs());
+    rules.extend(budgets());
     let mut rules =
         vec![mirrored("apps", "controllerrevisions"), allowed("apps", &["controllerrevisions"], &["create", "patch", "delete"])];
     rules.extend(lease());
@@ -45,6 +47,20 @@ fn mirrored(group: &str, resource: &str) -> PolicyRule {
 fn allowed(group: &str, resources: &[&str], verbs: &[&str]) -> PolicyRule {
     let owned = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
     PolicyRule { api_groups: Some(vec![group.to_owned()]), resources: Some(owned(resources)), verbs: owned(verbs), ..PolicyRule::default() }
+}
+
+/// What budgets need beside pods: themselves, and how many pods there should be.
+fn budgets() -> [PolicyRule; 6] {
+    let read = &["get", "list", "watch"];
+    [
+        mirrored("policy.kruise.io", "podunavailablebudgets"),
+        allowed("policy.kruise.io", &["podunavailablebudgets/status"], &["patch"]),
+        allowed("apps", &["deployments", "replicasets", "statefulsets"], read),
+        mirrored("", "replicationcontrollers"),
+        allowed("apps.kruise.io", &["clonesets", "statefulsets"], read),
+        // Of every kind that somebody may name as a target.
+        allowed("*", &["*/scale"], &["get"]),
+    ]
 }
 
 /// What the gate `SidecarTerminator` needs beside pods; a gate can be switched without new manifests.

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     documents::{Document, DocumentError, files_of, read},
-    schema, statuses,
+    schema, statuses, workloads,
 };
 use crate::{
     base::{gates::Gates, interned::Interner, observed::Wire},
@@ -75,7 +75,8 @@ impl Folder {
         for file in files_of(&self.path)? {
             documents.extend(read(&file)?);
         }
-        let state = self.state_of(&documents)?;
+        let mut state = self.state_of(&documents)?;
+        statuses::complete_budgets(&mut state, since);
         let mut objects: Vec<Value> = documents.into_iter().map(|document| document.value).collect();
         for object in &mut objects {
             statuses::fill(object, &state.snapshot(), &self.own_namespace, since);
@@ -102,7 +103,11 @@ impl Folder {
                     let set = sidecar_set(document)?;
                     state.apply_set(set).map_err(|error| document.error(error.field, error.source.to_string()))?;
                 }
-                _ => {}
+                (api_version, kind) => {
+                    if let Some(workload) = workloads::read(document, [api_version, kind], &mut interner)? {
+                        state.apply_workload(workload);
+                    }
+                }
             }
         }
         Ok(state)
@@ -208,6 +213,6 @@ fn sidecar_set(document: &Document) -> Result<SidecarSet, DocumentError> {
     decode(&hub)
 }
 
-fn decode<T: serde::de::DeserializeOwned>(document: &Document) -> Result<T, DocumentError> {
+pub(super) fn decode<T: serde::de::DeserializeOwned>(document: &Document) -> Result<T, DocumentError> {
     serde_path_to_error::deserialize(&document.value).map_err(|error| document.error(error.path().to_string(), error.inner().to_string()))
 }

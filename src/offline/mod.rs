@@ -7,4 +7,5 @@ pub mod pods;
 pub mod reviews;
 pub mod schema;
 mod statuses;
+mod workloads;
 mod yaml;

@@ -39,6 +39,8 @@ pub struct Metrics {
     pub reconcile_seconds: Histogram,
     /// Running pods that were changed.
     pub pod_changes: Counter,
+    /// Budgets that say of themselves that they do not guard all that they select.
+    pub budgets_not_enforcing: Gauge,
     /// 1 while this replica leads, else 0.
     pub leader: Gauge,
     /// Times that this replica became the leader or ceased to be it.
@@ -99,6 +101,7 @@ impl Metrics {
             reconcile_errors: Counter::default(),
             reconcile_seconds: Buckets.new_metric(),
             pod_changes: Counter::default(),
+            budgets_not_enforcing: Gauge::default(),
             leader: Gauge::default(),
             leader_transitions: Counter::default(),
             registry: RwLock::new(Registry::default()),
@@ -131,6 +134,12 @@ impl Metrics {
         registry.register("reconcile_errors", "What reconcilers wanted done and was not", self.reconcile_errors.clone());
         let seconds = self.reconcile_seconds.clone();
         registry.register("reconcile_seconds", "From a look at an object to the last answer about it", seconds);
+        let unguarded = self.budgets_not_enforcing.clone();
+        registry.register(
+            "budgets_not_enforcing",
+            "Budgets that do not guard all that they select, by their condition Enforcing",
+            unguarded,
+        );
         registry.register("pod_changes", "Running pods that were changed by reconcilers", self.pod_changes.clone());
     }
 
