@@ -28,6 +28,7 @@ use crate::{
     cluster::{
         apply::Apply,
         ask,
+        claims::Turnstile,
         client::{self, Repeats},
         events::Teller,
         facts::Facts,
@@ -38,7 +39,7 @@ use crate::{
     handlers,
     manifests::{self, Rendering},
     offline::{
-        claims,
+        claims as memory,
         documents::{self, Document},
         files::{self, Folder, Objects},
         pods, reviews,
@@ -85,7 +86,7 @@ struct Running {
 /// `outrigger serve`: runs until a signal; a second signal ends at once.
 pub async fn serve(arguments: Serve) -> anyhow::Result<()> {
     log::start(&arguments.common.log, arguments.common.log_format)?;
-    let gates = Gates::parse(&arguments.common.feature_gates)?;
+    let gates = arguments.common.gates()?;
     open_files::allow_many();
     let stop = CancellationToken::new();
     let running = Running {
@@ -135,7 +136,7 @@ impl Running {
             metrics: self.metrics.clone(),
         };
         self.tasks.spawn(follow.run(self.stop.clone()));
-        let settled = claims::settled(self.state.clone(), objects.clone(), Arc::new(now));
+        let settled = memory::settled(self.state.clone(), objects.clone(), Arc::new(now));
         Ok((Arc::new(move || objects.read().clone()), Outside { settled: Some(settled), asked: None }))
     }
 
@@ -157,8 +158,9 @@ impl Running {
         self.tasks.spawn(feed.clone().namespaces(client.clone(), self.stop.clone()));
         self.tasks.spawn(feed.clone().configuration(client.clone(), common.namespace.clone(), self.stop.clone()));
         let once = client::client(cluster, Repeats::Caller)?;
+        let turnstile = Turnstile::new(once.clone(), feed.clone(), self.tasks.clone(), Arc::new(now));
         self.reconcile(once, feed, common.namespace.clone(), incoming);
-        Ok(Outside { asked: Some(ask::asked(client, &common.namespace)), settled: None })
+        Ok(Outside { asked: Some(ask::asked(client, &common.namespace)), settled: Some(turnstile.settled()) })
     }
 
     fn reconcile(&self, client: Client, feed: Feed, own_namespace: String, touched: mpsc::UnboundedReceiver<Key>) {
@@ -313,7 +315,7 @@ fn now() -> Timestamp {
 
 fn offline_state(folder: &Path, common: &Common) -> anyhow::Result<State> {
     log::start(&common.log, common.log_format)?;
-    let gates = Gates::parse(&common.feature_gates)?;
+    let gates = common.gates()?;
     let folder = Folder { path: folder.to_owned(), own_namespace: common.namespace.clone(), gates };
     Ok(folder.load()?.0)
 }
@@ -350,10 +352,10 @@ pub fn inject(arguments: &Inject) -> anyhow::Result<()> {
 
 /// `outrigger review`
 pub fn review(arguments: &Review) -> anyhow::Result<()> {
-    let state = offline_state(&arguments.from, &arguments.common)?;
+    let mut state = offline_state(&arguments.from, &arguments.common)?;
     let mut out = io::stdout().lock();
     for document in read_all(&arguments.files)? {
-        writeln!(out, "{}", reviews::answer(&document, &state, now())?)?;
+        writeln!(out, "{}", reviews::answer(&document, &mut state, now())?)?;
     }
     Ok(())
 }

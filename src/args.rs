@@ -5,7 +5,11 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{ArgAction, Args, Parser, Subcommand};
 use jiff::SignedDuration;
 
-use crate::{offline::pods::Output, telemetry::log::Format};
+use crate::{
+    base::gates::{EvictionCode, Gates, GatesError},
+    offline::pods::Output,
+    telemetry::log::Format,
+};
 
 /// OpenKruise-compatible admission webhooks and reconcilers for Kubernetes.
 #[derive(Debug, Parser)]
@@ -38,6 +42,9 @@ pub struct Common {
     /// Features to switch, as Name=true,Other=false
     #[arg(long, env = "OUTRIGGER_FEATURE_GATES", default_value = "", value_name = "GATES")]
     pub feature_gates: String,
+    /// HTTP code with which an eviction is refused that a PodUnavailableBudget has no room for: on 429 a drain tries again, on 403 it gives up
+    #[arg(long, env = "OUTRIGGER_EVICTION_DENIAL_CODE", default_value = "429", value_parser = eviction_code, value_name = "CODE")]
+    pub eviction_denial_code: EvictionCode,
     /// Which log lines are written: a level, or a filter like info,outrigger=debug
     #[arg(long, env = "OUTRIGGER_LOG", default_value = "info", value_name = "FILTER")]
     pub log: String,
@@ -105,6 +112,21 @@ pub struct Election {
     /// Name under which this replica stands for election [default: the name of the host]
     #[arg(long, env = "POD_NAME", value_name = "NAME")]
     pub pod_name: Option<String>,
+}
+
+impl Common {
+    /// What is switched how.
+    pub fn gates(&self) -> Result<Gates, GatesError> {
+        Ok(Gates::parse(&self.feature_gates)?.refusing_evictions_with(self.eviction_denial_code))
+    }
+}
+
+fn eviction_code(text: &str) -> Result<EvictionCode, String> {
+    match text {
+        "429" => Ok(EvictionCode::TooManyRequests),
+        "403" => Ok(EvictionCode::Forbidden),
+        _ => Err("expected 429 or 403".to_owned()),
+    }
 }
 
 /// A duration as Go and Kubernetes write it.

@@ -14,6 +14,13 @@ use super::verdict::Verdict;
 pub enum Question {
     /// What it has against this pod, were it made in our own namespace.
     DryRunPod(Value),
+    /// This pod, as it is at this moment.
+    Pod {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
 }
 
 /// What was learned.
@@ -23,6 +30,10 @@ pub enum Answer {
     Good,
     /// It is not valid, for these reasons; never empty.
     Invalid(Vec<Cause>),
+    /// The object, as JSON.
+    Found(String),
+    /// There is no such object.
+    Absent,
     /// Nobody answered; why, in a few words.
     Unknown(String),
 }

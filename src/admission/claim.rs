@@ -13,20 +13,39 @@ pub trait Claim {
     /// The object, as far as claims look at it.
     type Object;
 
-    /// Takes its part of the object, or says why not. The object is left as it is unless something was taken.
+    /// Takes its part of the object, or says why not. The object is left as it is unless something was taken. Taking once more what was
+    /// taken already costs nothing, so that a claim whose answer was lost can be made again.
     fn take(&self, object: &mut Self::Object, now: Timestamp) -> Taken;
-
-    /// Gives back what this claim took, if it still is there. Says whether the object was changed.
-    fn give_back(&self, object: &mut Self::Object) -> bool;
 }
 
 /// What became of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Taken {
-    /// The request may pass without.
+    /// The request may pass without a change of the object.
     Needless,
     /// The request may pass as soon as the changed object is stored.
     Taken,
     /// There is nothing left to be taken.
     Refused(Denial),
+}
+
+/// A claim that waits for its object.
+#[derive(Clone, Copy, Debug)]
+pub struct Waiting<'c, C> {
+    /// What is claimed.
+    pub claim: &'c C,
+    /// Whether it could be taken is to be found out, but nothing is to be taken.
+    pub is_trial: bool,
+}
+
+/// Lets all that wait take their part of the object, in their order; gives what became of each. The object has changed if something
+/// was taken that was no trial: then it has to be stored before any of these requests may pass.
+pub fn fold<'c, C: Claim + 'c>(object: &mut C::Object, waiting: impl IntoIterator<Item = Waiting<'c, C>>, now: Timestamp) -> Vec<Taken>
+where
+    C::Object: Clone,
+{
+    let take = |Waiting { claim, is_trial }: Waiting<'c, C>| {
+        if is_trial { claim.take(&mut object.clone(), now) } else { claim.take(object, now) }
+    };
+    waiting.into_iter().map(take).collect()
 }

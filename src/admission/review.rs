@@ -47,6 +47,9 @@ pub struct Request<'a> {
     /// The object as it is stored.
     #[serde(borrow, default)]
     pub old_object: Option<&'a RawValue>,
+    /// The options of the operation.
+    #[serde(borrow, default)]
+    pub options: Option<&'a RawValue>,
     /// Nothing will be stored.
     #[serde(default, deserialize_with = "or_default")]
     pub dry_run: bool,

@@ -1,4 +1,4 @@
-//! Feature gates, by the reference's names and with its defaults (`reference/protection-and-infra.md` B.10), but for
+//! What the operator can switch. Feature gates, by the reference's names and with its defaults (`reference/protection-and-infra.md` B.10), but for
 //! deletion protection, which is on: a label that somebody put on an object is meant.
 
 use std::collections::BTreeMap;
@@ -66,8 +66,30 @@ pub struct Gates {
     pub readiness_gate_everywhere: bool,
     /// `EnableSortSidecarContainerByName`: regular sidecars of all sets are sorted by name.
     pub sort_sidecars_by_name: bool,
+    /// With which code an eviction is refused that a budget has no room for. (No gate, but a flag of its own.)
+    pub eviction_code: EvictionCode,
     /// `SidecarSetPatchPodMetadataDefaultsAllowed`: without a whitelist for it, sets may put any annotation on pods.
     pub patch_any_annotation: bool,
+}
+
+/// With which HTTP code an eviction is refused that a budget has no room for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EvictionCode {
+    /// 429: whoever drains a node tries again.
+    #[default]
+    TooManyRequests,
+    /// 403, as the reference does: drains give up.
+    Forbidden,
+}
+
+impl EvictionCode {
+    /// The code.
+    pub const fn number(self) -> u16 {
+        match self {
+            Self::TooManyRequests => 429,
+            Self::Forbidden => 403,
+        }
+    }
 }
 
 /// What is wrong with a list of gates.
@@ -82,6 +104,11 @@ pub enum GatesError {
 }
 
 impl Gates {
+    /// The same, refusing evictions with this code.
+    pub fn refusing_evictions_with(self, code: EvictionCode) -> Self {
+        Self { eviction_code: code, ..self }
+    }
+
     /// Whether budgets guard anything.
     pub const fn has_budgets(&self) -> bool {
         self.budgets_on_delete || self.budgets_on_update
@@ -112,6 +139,7 @@ impl Gates {
             sidecar_terminator: on("SidecarTerminator"),
             readiness_gate_everywhere: pod_webhook && on("KruisePodReadinessGate"),
             sort_sidecars_by_name: on("EnableSortSidecarContainerByName"),
+            eviction_code: EvictionCode::default(),
             patch_any_annotation: on("SidecarSetPatchPodMetadataDefaultsAllowed"),
         })
     }
@@ -129,6 +157,7 @@ impl Default for Gates {
             sidecar_terminator: false,
             readiness_gate_everywhere: false,
             sort_sidecars_by_name: false,
+            eviction_code: EvictionCode::default(),
             patch_any_annotation: false,
         }
     }

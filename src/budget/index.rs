@@ -5,11 +5,14 @@ use std::{
     sync::Arc,
 };
 
+use jiff::Timestamp;
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::LabelSelector, apimachinery::pkg::util::intstr::IntOrString};
+use serde_json::{Value, json};
 
 use super::{
     api::{PodUnavailableBudget, PodUnavailableBudgetStatus, TargetReference},
     keys::{ENFORCING, PROTECT_OPERATIONS, PROTECT_TOTAL},
+    overlap::Asked,
 };
 use crate::base::{
     observed::is_newer,
@@ -31,6 +34,9 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Delete, Self::Update, Self::Evict, Self::Resize];
+
     /// The operation as budgets write it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -43,7 +49,7 @@ impl Operation {
 
     /// The operation of this name.
     pub fn of(name: &str) -> Option<Self> {
-        [Self::Delete, Self::Update, Self::Evict, Self::Resize].into_iter().find(|operation| operation.name() == name)
+        Self::ALL.into_iter().find(|operation| operation.name() == name)
     }
 }
 
@@ -63,6 +69,8 @@ pub enum Need {
 pub struct Rules {
     /// Which pods it guards; `None` if it names a workload, or nothing that can be used. Never an empty selector.
     pub selector: Option<Selector>,
+    /// What `selector` asks, label by label, as conflicts between budgets are found.
+    pub asked: Option<Asked>,
     /// The workload whose pods it guards. Goes before `selector`.
     pub target: Option<TargetReference>,
     /// How many pods are needed.
@@ -115,6 +123,7 @@ impl Budget {
         };
         let rules = Rules {
             selector: compiled("spec.selector", spec.selector.as_ref()),
+            asked: spec.selector.as_ref().and_then(Asked::of),
             ignored: compiled("spec.ignoredPodSelector", spec.ignored_pod_selector.as_ref()),
             target: spec.target_ref,
             need: match (spec.max_unavailable, spec.min_available) {
@@ -149,6 +158,23 @@ impl Budget {
         self.status.conditions.iter().all(|condition| condition.type_ != ENFORCING || condition.status != "False")
     }
 
+    /// The patch that turns the stored status `before` into this one, and is refused if the budget has changed meanwhile. Conditions and
+    /// counts that did not change are not written.
+    pub fn claim_patch(&self, before: &Self) -> Value {
+        let records = |after: &BTreeMap<String, Timestamp>, before: &BTreeMap<String, Timestamp>| {
+            let new = after.iter().filter(|(pod, at)| before.get(*pod) != Some(at));
+            Value::Object(new.map(|(pod, at)| (pod.clone(), json!(at))).collect())
+        };
+        json!({
+            "metadata": {"resourceVersion": &*before.resource_version, "uid": &*before.uid},
+            "status": {
+                "unavailableAllowed": self.status.unavailable_allowed,
+                "disruptedPods": records(&self.status.disrupted_pods, &before.status.disrupted_pods),
+                "unavailablePods": records(&self.status.unavailable_pods, &before.status.unavailable_pods),
+            },
+        })
+    }
+
     /// Whether this is a later version of the same budget.
     pub fn is_newer_than(&self, other: &Self) -> bool {
         self.uid != other.uid || is_newer(&self.resource_version, &other.resource_version)
@@ -176,6 +202,17 @@ impl TargetReference {
     /// API group and version; the group is empty for the core one.
     pub fn group_and_version(&self) -> (&str, &str) {
         self.api_version.split_once('/').unwrap_or(("", &self.api_version))
+    }
+
+    /// Whether the group and version are ones, as far as their form goes.
+    pub fn is_well_formed(&self) -> bool {
+        self.api_version.matches('/').count() <= 1
+    }
+
+    /// Whether both mean one workload: the versions by which they name it do not matter.
+    pub fn names_the_same(&self, other: &Self) -> bool {
+        let [mine, theirs] = [self, other].map(|one| (one.group_and_version().0, &one.kind, &one.name));
+        self.is_well_formed() && other.is_well_formed() && mine == theirs
     }
 
     /// Whether that object is meant: the version by which it is named does not matter.
@@ -230,10 +267,15 @@ impl Budgets {
         let is_old = known.as_ref().is_some_and(|known| !budget.resource_version.is_empty() && !budget.is_newer_than(known));
         if !is_old {
             self.count(known.as_deref(), Some(&budget));
-            let budgets = self.by_namespace.entry(Arc::clone(&budget.namespace)).or_default();
-            budgets.insert(Arc::clone(&budget.name), Arc::new(budget));
+            self.replace(budget);
         }
         (known, !is_old)
+    }
+
+    /// Puts a budget in place of what is known of it, whatever the versions.
+    pub fn replace(&mut self, budget: Budget) {
+        let budgets = self.by_namespace.entry(Arc::clone(&budget.namespace)).or_default();
+        budgets.insert(Arc::clone(&budget.name), Arc::new(budget));
     }
 
     /// Takes in the answer to a request of ours. A budget that is gone by now, or another one, stays so.

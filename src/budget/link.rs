@@ -5,20 +5,22 @@ use std::sync::Arc;
 use super::index::Budget;
 use crate::base::{selector::Labels, workload::Owner};
 
-/// The budget that a pod is to be linked to: one that names a workload which the pod belongs to, else one that selects it; of several
-/// the first by name. Budgets that are being deleted link nobody. `budgets` is in order of names, `owners` goes from the pod's
-/// controller upwards.
+/// The budget that a pod is to be linked to: one that names a workload which the pod belongs to, the highest of those; else one that
+/// selects it; of several the first by name. Budgets that are being deleted link nobody. `budgets` is in order of names, `owners` goes
+/// from the pod's controller upwards.
 pub fn choose<'b>(budgets: impl IntoIterator<Item = &'b Arc<Budget>>, labels: &impl Labels, owners: &[Owner]) -> Option<&'b Arc<Budget>> {
-    let mut by_selector = None;
-    for budget in budgets.into_iter().filter(|budget| !budget.is_terminating) {
-        if budget.rules.selects(labels, owners) {
-            if budget.rules.target.is_some() {
-                return Some(budget);
-            }
-            by_selector = by_selector.or(Some(budget));
+    let height = |budget: &Budget| match &budget.rules.target {
+        Some(target) => owners.iter().rposition(|owner| target.is(owner)).map(|position| position + 1),
+        None => budget.rules.selects(labels, []).then_some(0),
+    };
+    let alive = budgets.into_iter().filter(|budget| !budget.is_terminating);
+    let mut best = None;
+    for (budget, height) in alive.filter_map(|budget| Some((budget, height(budget)?))) {
+        if best.is_none_or(|(_, highest)| height > highest) {
+            best = Some((budget, height));
         }
     }
-    by_selector
+    best.map(|(budget, _)| budget)
 }
 
 #[cfg(test)]
@@ -51,6 +53,18 @@ mod tests {
         assert_eq!(chosen(&all, "StatefulSet").as_deref(), Some("a"));
         assert_eq!(chosen(&all[1..], "StatefulSet").as_deref(), Some("b"));
         assert_eq!(chosen(&all[2..3], "Deployment"), None, "it is being deleted");
+    }
+
+    /// As the reference does, for which a ReplicaSet of a Deployment stands for that.
+    #[test]
+    fn the_highest_workload_that_is_named_goes_before_those_below_it() {
+        let of =
+            |name: &str, kind: &str| budget(name, &json!({"targetRef": {"apiVersion": "apps/v1", "kind": kind, "name": "web"}}), false);
+        let owner = |kind: &str| Owner { group: "apps".into(), kind: kind.into(), name: "web".into(), ..Owner::default() };
+        let all = [of("below", "ReplicaSet"), of("upper", "Deployment")];
+        let owners = [owner("ReplicaSet"), owner("Deployment")];
+        let chosen = |owners: &[Owner]| choose(&all, &BTreeMap::new(), owners).map(|budget| budget.name.to_string());
+        assert_eq!([chosen(&owners), chosen(&owners[..1])], [Some("upper".to_owned()), Some("below".to_owned())]);
     }
 
     #[test]

@@ -5,12 +5,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{api::PodUnavailableBudgetStatus, subject::Subject};
+use super::{
+    api::PodUnavailableBudgetStatus,
+    guard::{DISRUPTED_FOR, UNAVAILABLE_FOR},
+    subject::Subject,
+};
 
-/// How long a pod has for going when it was admitted that it goes.
-pub const GOES_WITHIN: SignedDuration = SignedDuration::from_secs(20);
-/// How long a pod has for changing when it was admitted that it is changed.
-pub const CHANGES_WITHIN: SignedDuration = SignedDuration::from_secs(10);
 /// How long a changed pod has until its kubelet has seen the change.
 pub const SEEN_WITHIN: SignedDuration = SignedDuration::from_mins(5);
 /// A record that is further ahead of our clock was written by a clock that is wrong, and would never be over.
@@ -40,8 +40,8 @@ impl Records {
         let mut kept = Self::default();
         for (name, at) in &status.disrupted_pods {
             let pod = pods.get(name.as_str());
-            match Fate::of(*at, GOES_WITHIN, pod, now) {
-                Fate::Counts(at) => kept.keep(name, at, GOES_WITHIN, true),
+            match Fate::of(*at, DISRUPTED_FOR, pod, now) {
+                Fate::Counts(at) => kept.keep(name, at, DISRUPTED_FOR, true),
                 Fate::Over => kept.stayed.extend(pod.filter(|pod| pod.is_active).cloned()),
                 Fate::Happened => {}
             }
@@ -49,7 +49,7 @@ impl Records {
         for (name, at) in &status.unavailable_pods {
             let pod = pods.get(name.as_str());
             let is_unseen = pod.is_some_and(|pod| pod.is_active && !pod.is_observed);
-            let lasts = if is_unseen { SEEN_WITHIN } else { CHANGES_WITHIN };
+            let lasts = if is_unseen { SEEN_WITHIN } else { UNAVAILABLE_FOR };
             if let Fate::Counts(at) = Fate::of(*at, lasts, pod, now) {
                 kept.keep(name, at, lasts, false);
             }

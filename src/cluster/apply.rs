@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// The name under which the API server notes our changes.
-const MANAGER: &str = "outrigger";
+pub(super) const MANAGER: &str = "outrigger";
 /// How long an answer is waited for: less than what lies between the renew deadline of a lease and its end, so that the last
 /// request of a term is over before another leads.
 const PATIENCE: Duration = Duration::from_secs(4);

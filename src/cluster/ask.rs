@@ -6,8 +6,8 @@ use futures::{FutureExt, future::BoxFuture};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client, Error,
-    api::{ApiResource, DynamicObject, PostParams},
-    core::Status,
+    api::{ApiResource, DynamicObject, GetParams, PostParams},
+    core::{Request, Status},
 };
 use serde_json::Value;
 
@@ -34,6 +34,22 @@ async fn answer(pods: Api<DynamicObject>, question: Question) -> Answer {
             Err(Error::Api(status)) => of_status(*status),
             Err(error) => Answer::Unknown(format!("the API server cannot be asked: {error}")),
         },
+        Question::Pod { namespace, name } => found(&pods.into_client(), &namespace, &name).await,
+    }
+}
+
+/// A pod as it is, in its own words.
+async fn found(client: &Client, namespace: &str, name: &str) -> Answer {
+    let request = Request::new(format!("/api/v1/namespaces/{namespace}/pods")).get(name, &GetParams::default());
+    let answered = match request {
+        Ok(request) => client.request_text(request).await,
+        Err(error) => return Answer::Unknown(format!("pod {namespace}/{name} cannot be asked for: {error}")),
+    };
+    match answered {
+        Ok(text) => Answer::Found(text),
+        Err(Error::Api(status)) if status.code == 404 => Answer::Absent,
+        Err(Error::Api(status)) => Answer::Unknown(format!("the API server answers {}: {}", status.code, status.message)),
+        Err(error) => Answer::Unknown(format!("the API server cannot be asked: {error}")),
     }
 }
 

@@ -5,7 +5,9 @@
 //! is what is served.
 
 pub mod budget_link;
+pub mod budgets;
 pub mod convert;
+pub mod guard;
 pub mod objects;
 pub mod pod;
 pub mod readiness_gate;
@@ -76,6 +78,10 @@ pub struct Registration {
 pub enum Scope {
     /// Everyone's.
     Everything,
+    /// All but those of our own namespace and of `kube-system`, and only pods that are linked to a budget.
+    Guarded,
+    /// All but those of our own namespace and of `kube-system`.
+    Elsewhere,
     /// All but those of our own namespace and of `kube-system`, which must come up without us, and of namespaces and
     /// objects with [`OPT_OUT_LABEL`].
     Ordinary,
@@ -132,7 +138,43 @@ pub const TABLE: &[Registration] = &[
         handler: objects::validate,
         ..SIDECAR_SETS
     },
+    Registration { name: "vpod.outrigger.kruise.io", resources: &["pods", "pods/resize"], operations: &["UPDATE", "DELETE"], ..GUARD },
+    Registration {
+        name: "vpodeviction.outrigger.kruise.io",
+        resources: &["pods/eviction"],
+        operations: &["CREATE"],
+        // The review does not show the pod.
+        scope: Scope::Elsewhere,
+        ..GUARD
+    },
+    Registration {
+        path: "/validate-policy-kruise-io-podunavailablebudget",
+        name: "vpodunavailablebudget.outrigger.kruise.io",
+        group: "policy.kruise.io",
+        resources: &["podunavailablebudgets"],
+        handler: budgets::validate,
+        // A budget that cannot be understood guards nothing, and its author would not know.
+        ..SIDECAR_SETS
+    },
 ];
+
+/// What the hooks that guard pods have in common.
+const GUARD: Registration = Registration {
+    path: "/validate-pod",
+    name: "",
+    mutates: false,
+    group: "",
+    versions: &["v1"],
+    resources: &[],
+    operations: &[],
+    scope: Scope::Guarded,
+    // Only what is guarded can be held up; an unguarded drain is what a budget exists to stop.
+    unanswered: Unanswered::Refuse,
+    timeout_seconds: 5,
+    side_effects: SideEffects::UnlessDryRun,
+    asked_again: false,
+    handler: guard::validate,
+};
 
 /// What the hooks of the SidecarSet object have in common. Each is registered for both versions, so it is asked in the one that
 /// the client wrote.

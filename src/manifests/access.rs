@@ -15,9 +15,12 @@ pub(super) fn documents(rendering: &Rendering) -> Result<Vec<String>, ManifestEr
         metadata: cluster_wide(NAME),
         rules: Some(vec![
             mirrored("apps.kruise.io", "sidecarsets"),
+            mirrored("policy.kruise.io", "podunavailablebudgets"),
             mirrored("", "namespaces"),
             mirrored("", "pods"),
             allowed("apps.kruise.io", &["sidecarsets/status"], &["patch"]),
+            // What is taken from a budget is written with the version that it was read in, so all of the status at once.
+            allowed("policy.kruise.io", &["podunavailablebudgets/status"], &["get", "patch", "update"]),
             // To name a set as the owner that its revisions go with.
             allowed("apps.kruise.io", &["sidecarsets/finalizers"], &["update"]),
             allowed("", &["pods", "pods/status"], &["patch"]),
@@ -49,12 +52,10 @@ fn allowed(group: &str, resources: &[&str], verbs: &[&str]) -> PolicyRule {
     PolicyRule { api_groups: Some(vec![group.to_owned()]), resources: Some(owned(resources)), verbs: owned(verbs), ..PolicyRule::default() }
 }
 
-/// What budgets need beside pods: themselves, and how many pods there should be.
-fn budgets() -> [PolicyRule; 6] {
+/// What budgets need to know how many pods there should be.
+fn budgets() -> [PolicyRule; 4] {
     let read = &["get", "list", "watch"];
     [
-        mirrored("policy.kruise.io", "podunavailablebudgets"),
-        allowed("policy.kruise.io", &["podunavailablebudgets/status"], &["patch"]),
         allowed("apps", &["deployments", "replicasets", "statefulsets"], read),
         mirrored("", "replicationcontrollers"),
         allowed("apps.kruise.io", &["clonesets", "statefulsets"], read),

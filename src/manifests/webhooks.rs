@@ -2,13 +2,14 @@
 
 use k8s_openapi::{
     api::admissionregistration::v1::{
-        MutatingWebhook, MutatingWebhookConfiguration, RuleWithOperations, ServiceReference, ValidatingWebhook,
+        MatchCondition, MutatingWebhook, MutatingWebhookConfiguration, RuleWithOperations, ServiceReference, ValidatingWebhook,
         ValidatingWebhookConfiguration, WebhookClientConfig,
     },
     apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement},
 };
 
 use super::{ManifestError, NAME, Rendering, SERVICE, cluster_wide, yaml};
+use crate::budget::keys::{RELATED, RELATED_OLD};
 use crate::handlers::{OPT_OUT_LABEL, OPT_OUT_VALUE, Registration, Scope, SideEffects, Unanswered};
 
 /// One configuration for the hooks that change objects, one for those that judge them; neither if it were empty.
@@ -55,8 +56,15 @@ fn validating_webhook(rendering: &Rendering, row: &Registration) -> ValidatingWe
         rules: Some(vec![rule(row)]),
         side_effects: side_effects(row),
         timeout_seconds: Some(row.timeout_seconds),
-        match_conditions: None,
+        match_conditions: conditions(row),
     }
+}
+
+/// Pods without a budget never wait for an answer of ours.
+fn conditions(row: &Registration) -> Option<Vec<MatchCondition>> {
+    let has = |key: &str| format!("{key:?} in oldObject.metadata.annotations");
+    let expression = format!("has(oldObject.metadata.annotations) && ({} || {})", has(RELATED), has(RELATED_OLD));
+    (row.scope == Scope::Guarded).then(|| vec![MatchCondition { name: "linked-to-a-budget".to_owned(), expression }])
 }
 
 fn review_versions() -> Vec<String> {
@@ -101,10 +109,12 @@ fn rule(row: &Registration) -> RuleWithOperations {
 }
 
 fn namespaces(rendering: &Rendering, row: &Registration) -> Option<LabelSelector> {
-    (row.scope == Scope::Ordinary).then(|| {
-        let ours_and_the_clusters = not_in("kubernetes.io/metadata.name", &["kube-system", &rendering.namespace]);
-        selector(vec![ours_and_the_clusters, not_in(OPT_OUT_LABEL, &[OPT_OUT_VALUE])])
-    })
+    let ours_and_the_clusters = || not_in("kubernetes.io/metadata.name", &["kube-system", &rendering.namespace]);
+    match row.scope {
+        Scope::Everything => None,
+        Scope::Guarded | Scope::Elsewhere => Some(selector(vec![ours_and_the_clusters()])),
+        Scope::Ordinary => Some(selector(vec![ours_and_the_clusters(), not_in(OPT_OUT_LABEL, &[OPT_OUT_VALUE])])),
+    }
 }
 
 fn objects(row: &Registration) -> Option<LabelSelector> {

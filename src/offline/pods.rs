@@ -139,6 +139,7 @@ fn admit(pod: &Value, namespace: &str, state: &State, now: Timestamp) -> Result<
         user_info: crate::admission::review::User::default(),
         object: Some(&object),
         old_object: None,
+        options: None,
         dry_run: true,
     };
     let mut reasons = Vec::new();

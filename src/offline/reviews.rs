@@ -3,14 +3,18 @@
 use jiff::Timestamp;
 use serde_json::{Value, value::RawValue};
 
-use super::documents::{Document, DocumentError};
+use super::{
+    claims,
+    documents::{Document, DocumentError},
+};
 use crate::{
     admission::{
+        ask::Answer,
         edits::Edits,
         review::{self, Request},
         verdict::{Decision, Outcome},
     },
-    handlers::{self, Registration, convert},
+    handlers::{self, Registration, TABLE, Verdict, convert},
     state::State,
 };
 
@@ -19,7 +23,7 @@ use crate::{
 /// An admission review goes through every hook that the API server would ask, in its order, and gets one answer: the patch of
 /// those that change, unless one of those that judge says no. A document with a `path` beside its `request` is a review as one
 /// hook gets it, and is answered by that hook alone.
-pub fn answer(document: &Document, state: &State, now: Timestamp) -> Result<Value, DocumentError> {
+pub fn answer(document: &Document, state: &mut State, now: Timestamp) -> Result<Value, DocumentError> {
     let wrong = |field: &str, problem: String| document.error(field, problem);
     let body = document.value.to_string();
     let response = if document.value.get("kind").and_then(Value::as_str) == Some("ConversionReview") {
@@ -27,7 +31,10 @@ pub fn answer(document: &Document, state: &State, now: Timestamp) -> Result<Valu
     } else {
         let request = review::read(body.as_bytes()).map_err(|error| wrong("request", error.to_string()))?;
         let only = document.value.get("path").and_then(Value::as_str);
-        let hooks = handlers::of(&request).filter(|hook| only.is_none_or(|path| path == hook.path));
+        let hooks: Vec<_> = match only {
+            Some(path) => TABLE.iter().find(|hook| hook.path == path).into_iter().collect(),
+            None => handlers::of(&request).collect(),
+        };
         let decision = decide(&request, hooks, state, now).map_err(|problem| wrong("request.object", problem))?;
         review::write(&request.uid, &decision)
     };
@@ -37,15 +44,16 @@ pub fn answer(document: &Document, state: &State, now: Timestamp) -> Result<Valu
 /// What no hook is registered for, the API server lets pass.
 fn decide<'h>(
     request: &Request<'_>,
-    hooks: impl Iterator<Item = &'h Registration>,
-    state: &State,
+    hooks: impl IntoIterator<Item = &'h Registration>,
+    state: &mut State,
     now: Timestamp,
 ) -> Result<Decision, String> {
     let mut answer = Decision::default();
     let mut object = request.object.map(ToOwned::to_owned);
     for hook in hooks {
         let seen = Request { object: object.as_deref(), ..request.clone() };
-        let decision = (hook.handler)(&seen, &state.snapshot(), now).unasked();
+        let verdict = (hook.handler)(&seen, &state.snapshot(), now);
+        let decision = decided(verdict, state, now);
         answer.warnings.extend(decision.warnings);
         match decision.outcome {
             Outcome::Deny(denial) => return Ok(Decision { outcome: Outcome::Deny(denial), ..answer }),
@@ -58,6 +66,20 @@ fn decide<'h>(
         }
     }
     Ok(answer)
+}
+
+/// The decision: nobody is asked, and what is claimed is taken from the picture.
+fn decided(mut verdict: Verdict, state: &mut State, now: Timestamp) -> Decision {
+    loop {
+        match verdict {
+            Verdict::Decided(decision) => return decision,
+            Verdict::Claim(claims) => return claims::settle(state, claims, now).0,
+            Verdict::Ask(ask) => {
+                let nobody = ask.questions.iter().map(|_| Answer::nobody()).collect();
+                verdict = ask.settle(nobody);
+            }
+        }
+    }
 }
 
 fn patched(object: &RawValue, edits: &Edits) -> Result<Box<RawValue>, String> {

@@ -1,6 +1,7 @@
 //! From a body to an answer: read the review, decide on the state of this moment, write the response.
 
 use std::{
+    collections::BTreeSet,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Instant,
@@ -70,8 +71,12 @@ pub fn router(
     limits: &Limits,
     outside: &Outside,
 ) -> Router {
-    let mut router = Router::new();
+    let (mut router, mut paths) = (Router::new(), BTreeSet::new());
     for (path, handler) in hooks {
+        // One path may be registered for several kinds of requests.
+        if !paths.insert(path) {
+            continue;
+        }
         let door = Door::new(path, metrics, limits);
         let hook = Hook { door, handler, state: Arc::clone(state), outside: outside.clone() };
         router = router.route(path, post(move |body: Body| hook.clone().answer(body)));

@@ -37,6 +37,11 @@ impl State {
         }
     }
 
+    /// A budget as it has become here, where there is nobody else who changes it.
+    pub fn replace_budget(&mut self, budget: Budget) {
+        self.budgets.replace(budget);
+    }
+
     /// A budget was deleted.
     pub fn delete_budget(&mut self, namespace: &str, name: &str) {
         if let Some(gone) = self.budgets.remove(namespace, name) {
@@ -96,6 +101,16 @@ pub(super) fn key(namespace: &Arc<str>, name: &Arc<str>) -> Key {
 }
 
 impl Snapshot<'_> {
+    /// The pod of this name, as far as known.
+    pub fn subject(&self, namespace: &str, name: &str) -> Option<Arc<Subject>> {
+        self.subjects.get(namespace, name).cloned()
+    }
+
+    /// Whose a pod is: its controller, the controller of that, and so on, as far as known.
+    pub fn owners_of(&self, subject: &Subject) -> Vec<Owner> {
+        subject.controller.as_ref().map(|owner| self.workloads.owners(&subject.namespace, owner)).unwrap_or_default()
+    }
+
     /// Everything that the reconciler of a budget looks at but for what is not mirrored, to be taken along; `None` if there is no such
     /// budget.
     pub fn picture_of_budget(&self, namespace: &str, name: &str) -> Option<Picture> {

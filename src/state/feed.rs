@@ -29,6 +29,8 @@ pub struct Namespace {
     pub name: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// It is being deleted, and all that is in it.
+    pub is_terminating: bool,
 }
 
 impl State {
@@ -178,7 +180,12 @@ impl State {
 
     /// A namespace was made or changed.
     pub fn apply_namespace(&mut self, namespace: Namespace) {
-        let Namespace { name, labels } = namespace;
+        let Namespace { name, labels, is_terminating } = namespace;
+        if is_terminating {
+            self.leaving.insert(name.clone());
+        } else {
+            self.leaving.remove(&name);
+        }
         if self.namespaces.get(&name) != Some(&labels) {
             self.namespaces.insert(name, labels);
             self.touch_by_namespace();
@@ -188,11 +195,14 @@ impl State {
     /// A namespace is gone.
     pub fn delete_namespace(&mut self, name: &str) {
         self.namespaces.remove(name);
+        self.leaving.remove(name);
         self.touch_by_namespace();
     }
 
     /// These are all namespaces that there are.
     pub fn reset_namespaces(&mut self, namespaces: Vec<Namespace>) {
+        let leaving = namespaces.iter().filter(|namespace| namespace.is_terminating);
+        self.leaving = leaving.map(|namespace| namespace.name.clone()).collect();
         self.namespaces = namespaces.into_iter().map(|namespace| (namespace.name, namespace.labels)).collect();
         self.touch_by_namespace();
     }

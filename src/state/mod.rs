@@ -8,7 +8,7 @@ pub mod subjects;
 pub mod workloads;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -31,6 +31,7 @@ pub struct State {
     sets: SetIndex,
     revisions: Revisions,
     namespaces: HashMap<String, BTreeMap<String, String>>,
+    leaving: HashSet<String>,
     whitelist: Whitelist,
     gates: Gates,
     tally: Tally,
@@ -40,18 +41,7 @@ pub struct State {
     budgets: Budgets,
     subjects: Subjects,
     workloads: Workloads,
-    eviction_code: EvictionCode,
     touched: BTreeSet<Key>,
-}
-
-/// With which code an eviction is refused that a budget has no room for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum EvictionCode {
-    /// 429: whoever drains a node tries again.
-    #[default]
-    TooManyRequests,
-    /// 403, as the reference does: drains give up.
-    Forbidden,
 }
 
 /// What one decision sees: the state at one moment.
@@ -73,9 +63,8 @@ pub struct Snapshot<'s> {
     pub subjects: &'s Subjects,
     /// All workloads.
     pub workloads: &'s Workloads,
-    /// With which code evictions are refused.
-    pub eviction_code: EvictionCode,
     namespaces: &'s HashMap<String, BTreeMap<String, String>>,
+    leaving: &'s HashSet<String>,
     rollouts: &'s HashMap<Arc<str>, Arc<Rollout>>,
     members: &'s Members,
     finished: &'s Finished,
@@ -87,12 +76,6 @@ impl State {
         Self { gates, ..Self::default() }
     }
 
-    /// The same, refusing evictions with this code.
-    pub fn refusing_evictions_with(mut self, code: EvictionCode) -> Self {
-        self.eviction_code = code;
-        self
-    }
-
     /// What a decision at this moment sees.
     pub fn snapshot(&self) -> Snapshot<'_> {
         Snapshot {
@@ -102,13 +85,13 @@ impl State {
             gates: &self.gates,
             tally: &self.tally,
             namespaces: &self.namespaces,
+            leaving: &self.leaving,
             rollouts: &self.rollouts,
             members: &self.members,
             finished: &self.finished,
             budgets: &self.budgets,
             subjects: &self.subjects,
             workloads: &self.workloads,
-            eviction_code: self.eviction_code,
         }
     }
 }
@@ -137,6 +120,11 @@ impl<'s> Snapshot<'s> {
     /// Labels of a namespace; `None` if there is no such namespace, as far as known.
     pub fn namespace_labels(&self, name: &str) -> Option<&'s BTreeMap<String, String>> {
         self.namespaces.get(name)
+    }
+
+    /// Whether a namespace is being deleted, and all that is in it.
+    pub fn is_leaving(&self, namespace: &str) -> bool {
+        self.leaving.contains(namespace)
     }
 }
 

@@ -41,6 +41,10 @@ pub struct Metrics {
     pub pod_changes: Counter,
     /// Budgets that say of themselves that they do not guard all that they select.
     pub budgets_not_enforcing: Gauge,
+    /// Requests that were refused because something could not be taken for them.
+    pub claims_refused: Counter,
+    /// Times that what requests claim was written; several may share one.
+    pub claim_writes: Counter,
     /// 1 while this replica leads, else 0.
     pub leader: Gauge,
     /// Times that this replica became the leader or ceased to be it.
@@ -102,6 +106,8 @@ impl Metrics {
             reconcile_seconds: Buckets.new_metric(),
             pod_changes: Counter::default(),
             budgets_not_enforcing: Gauge::default(),
+            claims_refused: Counter::default(),
+            claim_writes: Counter::default(),
             leader: Gauge::default(),
             leader_transitions: Counter::default(),
             registry: RwLock::new(Registry::default()),
@@ -126,6 +132,10 @@ impl Metrics {
         registry.register("leader", "1 while this replica leads, else 0", self.leader.clone());
         let transitions = self.leader_transitions.clone();
         registry.register("leader_transitions", "Times that this replica became the leader or ceased to be it", transitions);
+        let refused = self.claims_refused.clone();
+        registry.register("claims_refused", "Requests refused because a budget had no room for them", refused);
+        let writes = self.claim_writes.clone();
+        registry.register("claim_writes", "Writes of what requests took from budgets; several may share one", writes);
         self.register_reconcilers(registry);
     }
 

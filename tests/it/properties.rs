@@ -1,5 +1,6 @@
-//! What holds for every pod and every set: injecting twice is injecting once, and nothing that nobody here knows is lost.
+//! What holds for every pod, set and budget: injecting twice is injecting once, and nothing that nobody here knows is lost.
 
+mod budgets;
 mod sets;
 
 use jiff::Timestamp;
@@ -135,7 +136,7 @@ fn set(name: &'static str, sidecars: [&'static str; 2], init: &'static str) -> i
     })
 }
 
-fn answer(state: &State, pod: &Value, now: Timestamp) -> (Value, Value) {
+fn answer(state: &mut State, pod: &Value, now: Timestamp) -> (Value, Value) {
     let request = json!({"uid": "u", "operation": "CREATE", "resource": {"group": "", "version": "v1", "resource": "pods"}, "namespace": "shop", "object": pod});
     let value = json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": request});
     let response = reviews::answer(&Document { file: "test".to_owned(), number: 1, value }, state, now).unwrap()["response"].clone();
@@ -186,9 +187,9 @@ proptest! {
         for set in [first, second] {
             state.apply_set(serde_json::from_value(set).unwrap()).unwrap();
         }
-        let (response, once) = answer(&state, &pod, NOW);
+        let (response, once) = answer(&mut state, &pod, NOW);
         prop_assert_eq!(&response["allowed"], &json!(true), "{}", response);
-        let (again, twice) = answer(&state, &once, LATER);
+        let (again, twice) = answer(&mut state, &once, LATER);
         prop_assert_eq!(again.get("patch"), None, "{} became {}", once, twice);
     }
 
@@ -196,7 +197,7 @@ proptest! {
     fn what_nobody_here_knows_survives(pod in pod(), set in set("a", ["log", "mesh"], "boot")) {
         let mut state = State::default();
         state.apply_set(serde_json::from_value(set.clone()).unwrap()).unwrap();
-        let (_, injected) = answer(&state, &pod, NOW);
+        let (_, injected) = answer(&mut state, &pod, NOW);
         // The pod's own containers: all there, in their order, untouched.
         for list in ["containers", "initContainers"] {
             let own: Vec<&Value> = pod["spec"][list].as_array().into_iter().flatten().collect();
@@ -235,7 +236,7 @@ proptest! {
         }
         let request = json!({"uid": "u", "operation": "CREATE", "resource": {"group": "", "version": "v1", "resource": "pods"}, "namespace": "shop", "object": pod});
         let value = json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": request});
-        let response = reviews::answer(&Document { file: "test".to_owned(), number: 1, value }, &state, NOW).unwrap()["response"].clone();
+        let response = reviews::answer(&Document { file: "test".to_owned(), number: 1, value }, &mut state, NOW).unwrap()["response"].clone();
         match response["allowed"].as_bool() {
             // What is patched can be patched: the pointers of the patch exist.
             Some(true) => drop(patched(&request, &response)),

@@ -137,7 +137,8 @@ impl Kind for Namespaces {
 
     fn keep(object: Self::Object, _: &Mutex<Interner>) -> Result<Namespace, String> {
         let labels: BTreeMap<String, String> = object.metadata.labels.unwrap_or_default();
-        Ok(Namespace { name: object.metadata.name.unwrap_or_default(), labels })
+        let is_terminating = object.metadata.deletion_timestamp.is_some();
+        Ok(Namespace { name: object.metadata.name.unwrap_or_default(), labels, is_terminating })
     }
     fn reset(state: &mut State, all: Vec<Namespace>) -> Vec<SetError> {
         state.reset_namespaces(all);

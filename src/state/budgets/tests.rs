@@ -286,9 +286,10 @@ fn a_custom_target_is_found_through_what_its_pods_belong_to_or_else_its_scale() 
     world.budget(&target, &Value::Null);
     let asked: Vec<_> = wanted(&world.picture()).iter().map(|owner| owner.kind.to_string()).collect();
     assert_eq!(asked, ["Rollout"]);
-    let rollout: workload::Wire =
-        serde_json::from_value(json!({"metadata": {"name": "shop", "uid": "Rollout-shop"}, "spec": {"replicas": 2}, "status": {"selector": "app=nginx"}}))
-            .unwrap();
+    let rollout: workload::Wire = serde_json::from_value(
+        json!({"metadata": {"name": "shop", "uid": "Rollout-shop"}, "spec": {"replicas": 2}, "status": {"selector": "app=nginx"}}),
+    )
+    .unwrap();
     let rollout = Workload::read_scaled(&rollout, ["example.com", "v1", "Rollout"], &mut Interner::default()).unwrap();
     let key = wanted(&world.picture())[0].coordinates();
     world.scales.insert(key.clone(), Scale::Found(Arc::new(rollout)));

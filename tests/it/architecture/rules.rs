@@ -23,8 +23,10 @@ pub(super) const EXCEPTIONS: &[(&str, &str)] = &[
     ("args", "offline::pods::Output"),
     ("args", "telemetry::log::Format"),
     ("cluster", "server::admin::Readiness"),
+    ("cluster", "server::http::Settled"),
     ("cluster", "telemetry::metrics::Metrics"),
     ("manifests", "cluster::lease::election::NAME"),
+    ("offline", "server::http::Settled"),
     ("offline", "telemetry::metrics::Metrics"),
     ("server", "telemetry::metrics"),
 ];

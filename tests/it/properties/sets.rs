@@ -5,11 +5,11 @@ use super::*;
 const ALPHA: &str = "apps.kruise.io/v1alpha1";
 const BETA: &str = "apps.kruise.io/v1beta1";
 
-fn review(state: &State, value: Value) -> Value {
+fn review(state: &mut State, value: Value) -> Value {
     reviews::answer(&Document { file: "test".to_owned(), number: 1, value }, state, NOW).unwrap()["response"].clone()
 }
 
-fn written(state: &State, path: &str, object: &Value, old: &Value) -> (Value, Value) {
+fn written(state: &mut State, path: &str, object: &Value, old: &Value) -> (Value, Value) {
     let operation = if old.is_null() { "CREATE" } else { "UPDATE" };
     let resource = json!({"group": "apps.kruise.io", "version": "v1beta1", "resource": "sidecarsets"});
     let request = json!({"uid": "u", "operation": operation, "resource": resource, "object": object, "oldObject": old});
@@ -19,7 +19,7 @@ fn written(state: &State, path: &str, object: &Value, old: &Value) -> (Value, Va
 
 fn converted(desired: &str, object: &Value) -> Value {
     let request = json!({"uid": "u", "desiredAPIVersion": desired, "objects": [object]});
-    review(&State::default(), json!({"kind": "ConversionReview", "apiVersion": "apiextensions.k8s.io/v1", "request": request}))
+    review(&mut State::default(), json!({"kind": "ConversionReview", "apiVersion": "apiextensions.k8s.io/v1", "request": request}))
 }
 
 proptest! {
@@ -38,7 +38,7 @@ proptest! {
         }
         let old = if is_update { good } else { Value::Null };
         for path in ["/mutate-apps-kruise-io-sidecarset", "/validate-apps-kruise-io-sidecarset"] {
-            let (response, request) = written(&State::default(), path, &set, &old);
+            let (response, request) = written(&mut State::default(), path, &set, &old);
             match response["allowed"].as_bool() {
                 // What is patched can be patched: the pointers of the patch exist.
                 Some(true) => drop(patched(&request, &response)),
@@ -55,7 +55,7 @@ proptest! {
 
     #[test]
     fn a_set_that_is_filled_in_stays_as_it_is_and_keeps_what_nobody_knows(set in set("a", ["log", "mesh"], "boot")) {
-        let (response, request) = written(&State::default(), "/mutate-apps-kruise-io-sidecarset", &set, &Value::Null);
+        let (response, request) = written(&mut State::default(), "/mutate-apps-kruise-io-sidecarset", &set, &Value::Null);
         let once = patched(&request, &response);
         for (before, after) in set["spec"]["containers"].as_array().into_iter().flatten().zip(once["spec"]["containers"].as_array().unwrap()) {
             prop_assert_eq!(&after["futureSidecar"], &before["futureSidecar"]);
@@ -63,7 +63,7 @@ proptest! {
         prop_assert_eq!(&once["spec"]["volumes"][0]["futureVolume"], &set["spec"]["volumes"][0]["futureVolume"]);
         // An empty list of init containers has a hash of its own, and is written as none.
         if set["spec"]["initContainers"] != json!([]) {
-            let (again, _) = written(&State::default(), "/mutate-apps-kruise-io-sidecarset", &once, &once);
+            let (again, _) = written(&mut State::default(), "/mutate-apps-kruise-io-sidecarset", &once, &once);
             prop_assert_eq!(again.get("patch"), None, "{}", once);
         }
     }
