@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn nothing_is_needed_of_a_target_that_is_gone_and_no_more_than_there_should_be_where_pods_are_orphans() {
         let need = Need::MinAvailable(IntOrString::Int(3));
-        let of = |is_idle, has_orphans, total| desired(&need, &Count { is_idle, has_orphans, total, ..Count::default() }).unwrap();
+        let of = |is_idle, has_orphans, total| desired(&need, &Count { total, is_idle, has_orphans, ..Count::default() }).unwrap();
         assert_eq!([of(true, false, 0), of(false, true, 2), of(false, true, 5), of(false, false, 0)], [0, 2, 3, 3]);
     }
 }

@@ -55,7 +55,7 @@ mod tests {
         assert_eq!(chosen(&all[2..3], "Deployment"), None, "it is being deleted");
     }
 
-    /// As the reference does, for which a ReplicaSet of a Deployment stands for that.
+    /// As the reference does, for which a `ReplicaSet` of a Deployment stands for that.
     #[test]
     fn the_highest_workload_that_is_named_goes_before_those_below_it() {
         let of =

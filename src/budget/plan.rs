@@ -87,7 +87,7 @@ fn status(picture: &Picture, found: &Found<'_>, enforcing: &Enforcing, now: Time
     let current = count.pods.iter().filter(|pod| pod.is_available && !records.has(&pod.name)).count();
     let current = i32::try_from(current).unwrap_or(i32::MAX);
     // What cannot be understood lets nobody go.
-    let desired = desired.as_ref().copied().unwrap_or(count.total.max(current));
+    let desired = desired.as_ref().copied().unwrap_or_else(|_| count.total.max(current));
     PodUnavailableBudgetStatus {
         observed_generation: picture.budget.generation,
         disrupted_pods: records.disrupted.clone(),

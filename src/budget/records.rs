@@ -141,7 +141,7 @@ mod tests {
         assert_eq!(kept(ago(5), Some(Subject { created: Some(ago(5)), ..pod() }), NOW), [Some(ago(5)); 2], "it may be the same");
     }
 
-    /// The pod of a StatefulSet was replaced, and its successor admitted to go, before the watch told of either.
+    /// The pod of a `StatefulSet` was replaced, and its successor admitted to go, before the watch told of either.
     #[test]
     fn a_pod_that_went_before_the_admission_is_not_the_one_that_was_admitted() {
         let predecessor = Subject { is_active: false, is_terminating: true, deletion_asked: Some(ago(9)), ..pod() };

@@ -29,11 +29,16 @@ const NO_KIND_HOLDS: Duration = Duration::from_secs(10);
 /// How many answers there may be before old ones are looked for.
 const MANY: usize = 1024;
 
+/// Answers, and when they were given.
+type Known<K, T> = HashMap<K, (T, Instant)>;
+
 /// The scales of workloads.
 pub struct Scales {
     client: Client,
-    answers: Mutex<HashMap<(Arc<str>, Coordinates), (Scale, Instant)>>,
-    kinds: Mutex<HashMap<[Arc<str>; 3], (Resource, Instant)>>,
+    /// By namespace and workload.
+    answers: Mutex<Known<(Arc<str>, Coordinates), Scale>>,
+    /// By group, version and kind.
+    kinds: Mutex<Known<[Arc<str>; 3], Resource>>,
 }
 
 /// What a kind is to the API server.
@@ -145,8 +150,6 @@ fn existing<T>(answer: Result<T, Failure>) -> Result<Option<T>, Failure> {
         Err(failure) => Err(failure),
     }
 }
-
-type Known<K, T> = HashMap<K, (T, Instant)>;
 
 fn fresh<K: Eq + std::hash::Hash, T: Clone>(known: &Known<K, T>, key: &K, now: Instant, holds: impl Fn(&T) -> Duration) -> Option<T> {
     known.get(key).filter(|(answer, at)| now.duration_since(*at) < holds(answer)).map(|(answer, _)| answer.clone())

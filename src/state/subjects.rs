@@ -23,8 +23,8 @@ pub struct Subjects {
 pub(super) struct Pods {
     by_name: HashMap<Name, Arc<Subject>>,
     /// All pods of a template have the same labels, so that a selector is held against few.
-    by_labels: HashMap<SharedLabels, BTreeSet<Name>>,
-    by_controller: HashMap<Option<Arc<Owner>>, BTreeSet<Name>>,
+    labelled: HashMap<SharedLabels, BTreeSet<Name>>,
+    controlled: HashMap<Option<Arc<Owner>>, BTreeSet<Name>>,
 }
 
 /// What a pod was, and what it is now; `None` where it is not there.
@@ -100,11 +100,11 @@ impl Pods {
         let name = known.map_or_else(|| Arc::clone(&subject.name), |known| Arc::clone(&known.name));
         subject.name = Arc::clone(&name);
         // Pods of one controller share what is known of it.
-        if let Some((shared, _)) = self.by_controller.get_key_value(&subject.controller) {
+        if let Some((shared, _)) = self.controlled.get_key_value(&subject.controller) {
             subject.controller.clone_from(shared);
         }
-        self.by_labels.entry(subject.labels.clone()).or_default().insert(Arc::clone(&name));
-        self.by_controller.entry(subject.controller.clone()).or_default().insert(Arc::clone(&name));
+        self.labelled.entry(subject.labels.clone()).or_default().insert(Arc::clone(&name));
+        self.controlled.entry(subject.controller.clone()).or_default().insert(Arc::clone(&name));
         let subject = Arc::new(subject);
         self.by_name.insert(name, Arc::clone(&subject));
         subject
@@ -117,30 +117,30 @@ impl Pods {
     }
 
     fn unfile(&mut self, subject: &Subject) {
-        if let Some(names) = self.by_labels.get_mut(&subject.labels) {
+        if let Some(names) = self.labelled.get_mut(&subject.labels) {
             names.remove(&subject.name);
             if names.is_empty() {
-                self.by_labels.remove(&subject.labels);
+                self.labelled.remove(&subject.labels);
             }
         }
-        if let Some(names) = self.by_controller.get_mut(&subject.controller) {
+        if let Some(names) = self.controlled.get_mut(&subject.controller) {
             names.remove(&subject.name);
             if names.is_empty() {
-                self.by_controller.remove(&subject.controller);
+                self.controlled.remove(&subject.controller);
             }
         }
     }
 
     /// All pods that a selector matches.
     pub(super) fn matching(&self, selector: &Selector) -> impl Iterator<Item = &Arc<Subject>> {
-        let groups = self.by_labels.iter().filter(|(labels, _)| selector.matches(*labels));
+        let groups = self.labelled.iter().filter(|(labels, _)| selector.matches(*labels));
         groups.flat_map(|(_, names)| names).filter_map(|name| self.by_name.get(name))
     }
 
     /// Pods by whose they are, in order of their names.
     pub(super) fn families(&self) -> impl Iterator<Item = (Option<&Arc<Owner>>, impl Iterator<Item = &Arc<Subject>>)> {
         let found = |names: &BTreeSet<Name>| names.iter().filter_map(|name| self.by_name.get(name)).collect::<Vec<_>>().into_iter();
-        self.by_controller.iter().map(move |(controller, names)| (controller.as_ref(), found(names)))
+        self.controlled.iter().map(move |(controller, names)| (controller.as_ref(), found(names)))
     }
 }
 

@@ -65,14 +65,15 @@ impl Workloads {
         self.by_namespace.get(namespace).into_iter().flat_map(BTreeMap::values)
     }
 
-    /// Takes in a workload. Gives what was known, if something has changed.
-    fn apply(&mut self, workload: Arc<Workload>) -> Option<Option<Arc<Workload>>> {
+    /// Takes in a workload. Gives what it was and is; nothing if nothing has changed.
+    fn apply(&mut self, workload: Workload) -> Vec<Arc<Workload>> {
+        let workload = Arc::new(workload);
         let of_namespace = self.by_namespace.entry(Arc::clone(&workload.namespace)).or_default();
         let known = of_namespace.insert(workload.identity.coordinates(), Arc::clone(&workload));
         let is_same = known
             .as_ref()
             .is_some_and(|known| **known == Workload { resource_version: known.resource_version.clone(), ..Workload::clone(&workload) });
-        (!is_same).then_some(known)
+        if is_same { Vec::new() } else { known.into_iter().chain([workload]).collect() }
     }
 
     fn remove(&mut self, namespace: &str, coordinates: &Coordinates) -> Option<Arc<Workload>> {
@@ -96,11 +97,8 @@ impl Workloads {
 impl State {
     /// A workload was made or changed.
     pub fn apply_workload(&mut self, workload: Workload) {
-        let workload = Arc::new(workload);
-        if let Some(before) = self.workloads.apply(Arc::clone(&workload)) {
-            let touched: Vec<_> = before.iter().chain([&workload]).cloned().collect();
-            self.touch_budgets_of(&touched);
-        }
+        let versions = self.workloads.apply(workload);
+        self.touch_budgets_of(&versions);
     }
 
     /// A workload is gone.
@@ -114,7 +112,7 @@ impl State {
     pub fn reset_workloads(&mut self, [group, kind]: [&str; 2], all: Vec<Workload>) {
         self.workloads.forget(group, kind);
         for workload in all {
-            self.workloads.apply(Arc::new(workload));
+            self.workloads.apply(workload);
         }
         if !self.workloads.is_mirrored(group, kind) {
             self.workloads.mirrored.insert([group.to_owned(), kind.to_owned()]);

@@ -17,7 +17,7 @@ use crate::{
 
 const NOW: Timestamp = Timestamp::constant(1_800_000_000, 0);
 
-/// A namespace with a Deployment `nginx`, its ReplicaSets and a budget.
+/// A namespace with a Deployment `nginx`, its `ReplicaSet`s and a budget.
 struct World {
     state: State,
     interner: Interner,
@@ -52,7 +52,7 @@ impl World {
         self.state.apply_workload(Workload::read(&wire, ["apps", "v1", kind], &mut self.interner));
     }
 
-    /// The Deployment with this many replicas, and two ReplicaSets.
+    /// The Deployment with this many replicas, and two `ReplicaSet`s.
     fn deployment(&mut self, replicas: i32) {
         self.workload("Deployment", "nginx", replicas, None);
         for name in ["nginx-1", "nginx-2"] {
@@ -76,7 +76,7 @@ impl World {
         self.state.observe_pod(pod);
     }
 
-    /// Pods of a ReplicaSet, numbered.
+    /// Pods of a `ReplicaSet`, numbered.
     fn pods(&mut self, set: &str, numbers: std::ops::Range<usize>, change: &Value) {
         for number in numbers {
             self.pod(&format!("{set}-{number}"), Some(Self::owner("ReplicaSet", set)), change);
@@ -115,10 +115,9 @@ impl World {
     }
 }
 
-fn by_selector(more: Value) -> Value {
+fn by_selector(more: &Value) -> Value {
     let mut spec = json!({"selector": {"matchLabels": {"app": "nginx"}}});
-    json_patch::merge(&mut spec, &more);
-    drop(more);
+    json_patch::merge(&mut spec, more);
     spec
 }
 
@@ -140,17 +139,17 @@ fn terminating() -> Value {
 fn statuses_are_those_of_the_reference() {
     let most = |text: &str| json!({"maxUnavailable": text});
     for (spec, replicas, [first, second], expected) in [
-        (by_selector(most("30%")), 0, [5, 5], [0, 0, 10, 10]),
-        (by_selector(json!({"maxUnavailable": "30%", "protectTotalReplicas": 15})), 0, [5, 5], [15, 10, 10, 0]),
+        (by_selector(&most("30%")), 0, [5, 5], [0, 0, 10, 10]),
+        (by_selector(&json!({"maxUnavailable": "30%", "protectTotalReplicas": 15})), 0, [5, 5], [15, 10, 10, 0]),
         (by_target(&most("30%")), 0, [5, 5], [0, 0, 0, 0]),
         (by_target(&json!({"maxUnavailable": "30%", "protectTotalReplicas": 15})), 1, [5, 5], [15, 10, 10, 0]),
         (by_target(&most("30%")), 1, [5, 5], [1, 0, 10, 10]),
-        (by_selector(most("0%")), 10, [5, 5], [10, 10, 10, 0]),
-        (by_selector(most("100%")), 10, [5, 5], [10, 0, 10, 10]),
-        (by_selector(json!({"maxUnavailable": 100})), 10, [5, 5], [10, 0, 10, 10]),
-        (by_selector(json!({"minAvailable": 100})), 10, [5, 0], [10, 100, 5, 0]),
-        (by_selector(json!({"minAvailable": "50%"})), 10, [5, 0], [10, 5, 5, 0]),
-        (by_selector(json!({"minAvailable": "80%"})), 10, [5, 5], [10, 8, 10, 2]),
+        (by_selector(&most("0%")), 10, [5, 5], [10, 10, 10, 0]),
+        (by_selector(&most("100%")), 10, [5, 5], [10, 0, 10, 10]),
+        (by_selector(&json!({"maxUnavailable": 100})), 10, [5, 5], [10, 0, 10, 10]),
+        (by_selector(&json!({"minAvailable": 100})), 10, [5, 0], [10, 100, 5, 0]),
+        (by_selector(&json!({"minAvailable": "50%"})), 10, [5, 0], [10, 5, 5, 0]),
+        (by_selector(&json!({"minAvailable": "80%"})), 10, [5, 5], [10, 8, 10, 2]),
     ] {
         let mut world = World::new();
         world.deployment(replicas);
@@ -163,7 +162,7 @@ fn statuses_are_those_of_the_reference() {
 
 #[test]
 fn pods_that_are_not_ready_or_go_are_not_available() {
-    for (spec, is_target) in [(by_selector(json!({"maxUnavailable": "30%"})), false), (by_target(&json!({"maxUnavailable": "30%"})), true)]
+    for (spec, is_target) in [(by_selector(&json!({"maxUnavailable": "30%"})), false), (by_target(&json!({"maxUnavailable": "30%"})), true)]
     {
         let mut world = World::new();
         world.deployment(10);
@@ -187,8 +186,8 @@ fn a_workload_that_goes_needs_no_pods_unless_the_author_says_so() {
     world.pods("nginx-1", 0..10, &json!({}));
     world.ending_deployment();
     for (spec, expected) in [
-        (by_selector(json!({"maxUnavailable": "30%"})), [0, 0, 10, 10]),
-        (by_selector(json!({"minAvailable": 3})), [0, 0, 10, 10]),
+        (by_selector(&json!({"maxUnavailable": "30%"})), [0, 0, 10, 10]),
+        (by_selector(&json!({"minAvailable": 3})), [0, 0, 10, 10]),
         (by_target(&json!({"maxUnavailable": "30%"})), [0, 0, 0, 0]),
         (by_target(&json!({"minAvailable": 3})), [0, 0, 0, 0]),
         (by_target(&json!({"minAvailable": 3, "protectTotalReplicas": 10})), [10, 3, 10, 7]),
@@ -213,7 +212,7 @@ fn hundred(ago: [i64; 2], more: &Value) -> World {
     let mut status = json!({"disruptedPods": records(0..5, ago[0]), "unavailablePods": records(10..15, ago[1])});
     json_patch::merge(&mut status["disruptedPods"], &records(5..10, 1));
     json_patch::merge(&mut status["unavailablePods"], &records(15..20, 1));
-    world.budget(&by_selector(json!({"maxUnavailable": "30%"})), &status);
+    world.budget(&by_selector(&json!({"maxUnavailable": "30%"})), &status);
     if more["goes"] == true {
         world.pods("nginx-1", 0..5, &terminating());
     }
@@ -252,7 +251,7 @@ fn pods_without_an_owner_count_themselves() {
     world.pod("a", None, &json!({}));
     world.pod("b", None, &not_ready());
     world.pod("c", None, &terminating());
-    world.budget(&by_selector(json!({"maxUnavailable": 1})), &Value::Null);
+    world.budget(&by_selector(&json!({"maxUnavailable": 1})), &Value::Null);
     assert_eq!((world.counts(), world.condition()), ([2, 1, 1, 0], ["True", "Enforced"].map(str::to_owned)));
     world.deployment(10);
     assert_eq!(world.counts(), [12, 11, 1, 0], "a Deployment that has no pods yet counts as well");
@@ -266,7 +265,7 @@ fn several_workloads_are_added_up_each_once() {
     world.pods("nginx-1", 0..2, &json!({}));
     world.pods("nginx-2", 0..2, &json!({}));
     world.pod("db-0", Some(World::owner("StatefulSet", "db")), &json!({}));
-    world.budget(&by_selector(json!({"maxUnavailable": 1})), &Value::Null);
+    world.budget(&by_selector(&json!({"maxUnavailable": 1})), &Value::Null);
     assert_eq!(world.counts(), [7, 6, 5, 0]);
     // A ReplicaSet of its own.
     world.workload("ReplicaSet", "free", 2, None);
@@ -315,13 +314,13 @@ fn a_custom_target_is_found_through_what_its_pods_belong_to_or_else_its_scale() 
 fn an_owner_of_which_nothing_can_be_learnt_makes_its_pods_count_themselves() {
     let mut world = World::new();
     world.pod("a", Some(World::owner("DaemonThing", "x")), &json!({}));
-    world.budget(&by_selector(json!({"maxUnavailable": 1})), &Value::Null);
+    world.budget(&by_selector(&json!({"maxUnavailable": 1})), &Value::Null);
     let key = wanted(&world.picture())[0].coordinates();
     world.scales.insert(key.clone(), Scale::NoScale);
     assert_eq!((world.counts(), world.condition()), ([1, 0, 1, 1], ["False", "NoScale"].map(str::to_owned)));
-    world.budget(&by_selector(json!({"minAvailable": 1})), &Value::Null);
+    world.budget(&by_selector(&json!({"minAvailable": 1})), &Value::Null);
     assert_eq!((world.counts(), world.condition()), ([1, 1, 1, 0], ["True", "Enforced"].map(str::to_owned)), "a number holds");
-    world.budget(&by_selector(json!({"maxUnavailable": 1})), &json!({"totalReplicas": 5}));
+    world.budget(&by_selector(&json!({"maxUnavailable": 1})), &json!({"totalReplicas": 5}));
     world.scales.insert(key, Scale::Unanswered("timeout".to_owned()));
     assert_eq!(world.counts(), [5, 4, 1, 0], "as before");
     assert_eq!(world.plan().again, Some(SignedDuration::from_secs(3)));
@@ -332,16 +331,16 @@ fn a_status_is_written_on_the_version_that_it_was_made_from_and_once() {
     let mut world = World::new();
     world.deployment(2);
     world.pods("nginx-1", 0..2, &json!({}));
-    world.budget(&by_selector(json!({"maxUnavailable": 1})), &Value::Null);
+    world.budget(&by_selector(&json!({"maxUnavailable": 1})), &Value::Null);
     let patch = world.plan().status.unwrap();
     assert_eq!(patch.body["metadata"], json!({"resourceVersion": world.version.to_string()}));
     assert_eq!((patch.sub_resource, &*patch.target.name), ("status", "nginx"));
-    world.budget(&by_selector(json!({"maxUnavailable": 1})), &patch.body["status"]);
+    world.budget(&by_selector(&json!({"maxUnavailable": 1})), &patch.body["status"]);
     assert_eq!(world.plan().status, None);
     // A change of the spec is answered, whatever it changes.
     let mut newer = serde_json::to_value(&patch.body["status"]).unwrap();
     newer["observedGeneration"] = 0.into();
-    world.budget(&by_selector(json!({"maxUnavailable": 1})), &newer);
+    world.budget(&by_selector(&json!({"maxUnavailable": 1})), &newer);
     assert_eq!(world.status()["observedGeneration"], json!(1));
 }
 
@@ -368,7 +367,7 @@ fn pods_are_linked_that_are_linked_to_nobody_or_to_nobody_who_lives() {
     world.pod("e", None, &note("pub.kruise.io/related-pub", "nginx"));
     world.pod("f", None, &terminating());
     world.pod("g", None, &note("kruise.io/related-pub", "other"));
-    world.budget(&by_selector(json!({"maxUnavailable": 1})), &Value::Null);
+    world.budget(&by_selector(&json!({"maxUnavailable": 1})), &Value::Null);
     let other = |deleted: Value| -> PodUnavailableBudget {
         serde_json::from_value(json!({"apiVersion": "policy.kruise.io/v1beta1", "kind": "PodUnavailableBudget", "spec": {},
             "metadata": {"namespace": "shop", "name": "other", "resourceVersion": "100", "deletionTimestamp": deleted}}))
@@ -387,8 +386,8 @@ fn pods_are_linked_that_are_linked_to_nobody_or_to_nobody_who_lives() {
 fn a_pod_that_another_budget_goes_before_for_is_left_to_that_one() {
     let mut world = World::new();
     world.pod("a", None, &json!({}));
-    world.budget(&by_selector(json!({"maxUnavailable": 1})), &Value::Null);
-    let earlier = json!({"apiVersion": "policy.kruise.io/v1beta1", "kind": "PodUnavailableBudget", "spec": by_selector(json!({})),
+    world.budget(&by_selector(&json!({"maxUnavailable": 1})), &Value::Null);
+    let earlier = json!({"apiVersion": "policy.kruise.io/v1beta1", "kind": "PodUnavailableBudget", "spec": by_selector(&json!({})),
         "metadata": {"namespace": "shop", "name": "earlier", "resourceVersion": "100"}});
     world.state.apply_budget(serde_json::from_value(earlier).unwrap());
     assert!(linked(&world).is_empty());
@@ -398,7 +397,7 @@ fn a_pod_that_another_budget_goes_before_for_is_left_to_that_one() {
 fn nothing_is_written_about_a_budget_that_is_being_deleted() {
     let mut world = World::new();
     world.pod("a", None, &json!({}));
-    let object = json!({"apiVersion": "policy.kruise.io/v1beta1", "kind": "PodUnavailableBudget", "spec": by_selector(json!({})),
+    let object = json!({"apiVersion": "policy.kruise.io/v1beta1", "kind": "PodUnavailableBudget", "spec": by_selector(&json!({})),
         "metadata": {"namespace": "shop", "name": "nginx", "deletionTimestamp": NOW.to_string()}});
     world.state.apply_budget(serde_json::from_value(object).unwrap());
     let plan = world.plan();
@@ -415,7 +414,7 @@ fn a_change_of_a_pod_makes_work_for_those_who_count_it_before_and_after() {
     let mut world = World::new();
     world.deployment(1);
     world.pods("nginx-1", 0..1, &json!({}));
-    world.budget(&by_selector(json!({"maxUnavailable": 1})), &Value::Null);
+    world.budget(&by_selector(&json!({"maxUnavailable": 1})), &Value::Null);
     touched(&mut world);
     world.pods("nginx-1", 0..1, &json!({}));
     assert!(touched(&mut world).is_empty(), "nothing has changed that counts");
@@ -436,7 +435,7 @@ fn a_change_of_a_pod_makes_work_for_those_who_count_it_before_and_after() {
 #[test]
 fn a_change_of_a_workload_makes_work_for_those_who_name_or_select_it() {
     for (spec, is_touched) in [
-        (by_selector(json!({})), true),
+        (by_selector(&json!({})), true),
         (by_target(&json!({})), true),
         (json!({"selector": {"matchLabels": {"app": "other"}}}), false),
         (json!({"targetRef": {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "nginx"}}), false),
