@@ -10,7 +10,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResourceList;
 use kube::{Client, api::GetParams, core::PartialObjectMeta};
 use parking_lot::Mutex;
 
-use super::apply::{Failure, requests, root, send};
+use super::{
+    apply::{Failure, requests, root, send},
+    scales::Scales,
+};
 use crate::plan::{Kind, Target};
 
 /// How long an answer about kinds holds.
@@ -21,12 +24,14 @@ pub struct Facts {
     client: Client,
     /// Which kinds were served, and when that was asked.
     served: Mutex<Vec<(Kind, bool, Instant)>>,
+    /// Scales of workloads.
+    pub scales: Scales,
 }
 
 impl Facts {
     /// Asks through this client.
     pub fn new(client: Client) -> Self {
-        Self { client, served: Mutex::default() }
+        Self { scales: Scales::new(client.clone()), client, served: Mutex::default() }
     }
 
     /// The labels of an object; [`Failure::Outdated`] if there is no such object.
