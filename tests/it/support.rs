@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use outrigger::{
     handlers,
-    offline::{claims, files::Objects},
+    offline::{ask, claims, files::Objects},
     server::{
         Limits,
         certs::Serving,
@@ -44,7 +44,7 @@ impl HttpsServer {
         let state = Arc::new(RwLock::new(State::default()));
         let objects = Objects::default();
         let settled = claims::settled(Arc::clone(&state), Arc::clone(&objects), Arc::new(|| jiff::Timestamp::constant(1_800_000_000, 0)));
-        let outside = Outside { settled: Some(settled), asked: None };
+        let outside = Outside { settled: Some(settled), asked: Some(ask::asked(Arc::clone(&objects))) };
         let router = http::router(handlers::TABLE.iter().map(|hook| (hook.path, hook.handler)), &state, &metrics, &limits, &outside);
         let router = router.merge(http::conversions(&metrics, &limits));
         let acceptor = Serving::new(&pem, &provider, &metrics).unwrap().acceptor(&provider).unwrap();
