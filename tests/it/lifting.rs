@@ -94,7 +94,7 @@ async fn a_protection_ends_at_its_time_and_other_labels_stay() {
     assert_eq!(world.labels("configmaps", "soon"), json!({LABEL: "Always", "app": "web"}));
     world.idle(Duration::from_secs(3)).await;
     assert_eq!(world.labels("configmaps", "soon"), json!({"app": "web"}));
-    world.idle(Duration::from_secs(60)).await;
+    world.idle(Duration::from_mins(1)).await;
     let events = world.events("ProtectionEnded");
     assert_eq!(events.len(), 1);
     assert_eq!(
