@@ -153,6 +153,7 @@ fn about_sets_and_leases(house: &Arc<House>) -> Vec<Trial> {
 fn about_protection(house: &Arc<House>) -> Vec<Trial> {
     trials![house:
         beside_others protection::what_is_labelled_stays_with_no_server_of_ours,
+        beside_others protection::labels_that_kubernetes_copies_keep_nothing,
         beside_others protection::what_is_ours_is_kept_as_far_as_a_policy_can,
         beside_others protection::a_namespace_that_goes_says_what_it_waits_for,
         beside_others protection::claims_and_namespaces_stay_while_pods_hang_on_them,

@@ -43,7 +43,8 @@ fn cases(folder: &str) -> Vec<Case> {
     let mut cases = all(folder);
     // Conversions have a form of their own.
     cases.retain(|(_, case, ..)| case["requests"].is_array());
-    let least = [("inject", 138), ("sidecarset", 88), ("budget", 76)].iter().find(|(known, _)| *known == folder).unwrap().1;
+    let least =
+        [("inject", 138), ("sidecarset", 88), ("budget", 76), ("protect", 34)].iter().find(|(known, _)| *known == folder).unwrap().1;
     assert!(cases.len() >= least, "cases are missing");
     cases
 }
@@ -101,8 +102,8 @@ struct Seen {
 }
 
 /// The pure function, over all requests of a case.
-fn through_the_function(state: &mut State, objects: &[Value], requests: &[Value]) -> Vec<Seen> {
-    requests.iter().map(|request| Seen { answer: offline(state, objects, request, NOW), objects: None }).collect()
+fn through_the_function(mut state: State, objects: &[Value], requests: &[Value]) -> Vec<Seen> {
+    requests.iter().map(|request| Seen { answer: offline(&mut state, objects, request, NOW), objects: None }).collect()
 }
 
 /// HTTPS, over all requests of a case.
@@ -152,7 +153,7 @@ fn assert_only(expected: &[&str], bad: &[(String, String)]) {
 
 #[test]
 fn recorded_injections_agree_through_the_pure_function() {
-    assert_only(&NOT_BUILT_YET, &judge("inject", |mut state, objects, requests| through_the_function(&mut state, &objects, requests)));
+    assert_only(&NOT_BUILT_YET, &judge("inject", |state, objects, requests| through_the_function(state, &objects, requests)));
 }
 
 #[test]
@@ -163,7 +164,7 @@ fn recorded_injections_agree_through_https() {
 
 #[test]
 fn recorded_sets_agree_through_the_pure_function() {
-    assert_only(&[], &judge("sidecarset", |mut state, objects, requests| through_the_function(&mut state, &objects, requests)));
+    assert_only(&[], &judge("sidecarset", |state, objects, requests| through_the_function(state, &objects, requests)));
 }
 
 #[test]
@@ -175,9 +176,20 @@ fn recorded_sets_agree_through_https() {
 #[test]
 fn recorded_budgets_agree_through_both_doors() {
     let server = HttpsServer::start();
-    let mut bad = judge("budget", |mut state, objects, requests| through_the_function(&mut state, &objects, requests));
+    let mut bad = judge("budget", |state, objects, requests| through_the_function(state, &objects, requests));
     bad.extend(judge("budget", |state, objects, requests| through_https(&server, state, objects, requests)));
     assert_only(&[], &bad);
+}
+
+#[test]
+fn recorded_deletions_agree_through_the_pure_function() {
+    assert_only(&[], &judge("protect", |state, objects, requests| through_the_function(state, &objects, requests)));
+}
+
+#[test]
+fn recorded_deletions_agree_through_https() {
+    let server = HttpsServer::start();
+    assert_only(&[], &judge("protect", |state, objects, requests| through_https(&server, state, objects, requests)));
 }
 
 /// Answers of the reference that are no fixed points, so that agreeing with them and changing nothing exclude each other:

@@ -8,6 +8,7 @@ mod certificates;
 mod cli;
 mod conformance;
 mod lease;
+mod lifting;
 mod manifests;
 mod properties;
 mod reconciling;

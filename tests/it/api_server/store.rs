@@ -97,8 +97,13 @@ impl Store {
     }
 
     fn list(&self, asked: &Asked) -> Value {
-        let wanted: Vec<_> = asked.selector.split(',').filter(|one| !one.is_empty()).map(|one| one.split_once('=').unwrap()).collect();
-        let is_wanted = |object: &&Value| wanted.iter().all(|(key, value)| object["metadata"]["labels"][key] == *value);
+        let wanted: Vec<_> = asked.selector.split(',').filter(|one| !one.is_empty()).collect();
+        let is_wanted = |object: &&Value| {
+            wanted.iter().all(|one| match one.split_once('=') {
+                Some((key, value)) => object["metadata"]["labels"][key] == value,
+                None => object["metadata"]["labels"].get(one).is_some(),
+            })
+        };
         let items: Vec<_> = self.all(&asked.resource).filter(is_wanted).collect();
         json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": self.version.to_string()}, "items": items})
     }
