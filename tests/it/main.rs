@@ -4,6 +4,7 @@
 mod api_server;
 mod architecture;
 mod certificates;
+mod claims;
 mod cli;
 mod conformance;
 mod lease;

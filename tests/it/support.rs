@@ -32,15 +32,19 @@ pub(crate) struct HttpsServer {
 impl HttpsServer {
     /// A server with an empty state.
     pub(crate) fn start() -> Self {
+        Self::start_with(&Arc::default(), &Outside::default())
+    }
+
+    /// A server with this state; what its handlers ask and claim goes outside.
+    pub(crate) fn start_with(state: &Arc<RwLock<State>>, outside: &Outside) -> Self {
         // The client library asks for a provider of the whole process; another test may have been first.
         let _ = default_provider().install_default();
         let runtime = Runtime::new().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let (provider, metrics, limits) = (Arc::new(default_provider()), Metrics::new(), Limits::default());
         let pem = throwaway::pair(folder.path(), &["localhost".to_owned()], jiff::Timestamp::constant(1_800_000_000, 0)).unwrap();
-        let state = Arc::new(RwLock::new(State::default()));
-        let router =
-            http::router(handlers::TABLE.iter().map(|hook| (hook.path, hook.handler)), &state, &metrics, &limits, &Outside::default());
+        let state = Arc::clone(state);
+        let router = http::router(handlers::TABLE.iter().map(|hook| (hook.path, hook.handler)), &state, &metrics, &limits, outside);
         let router = router.merge(http::conversions(&metrics, &limits));
         let acceptor = Serving::new(&pem, &provider, &metrics).unwrap().acceptor(&provider).unwrap();
         let stop = CancellationToken::new();
