@@ -3,6 +3,8 @@
 
 use std::{collections::BTreeSet, fmt};
 
+use serde::Serialize;
+
 use super::go_text::quoted;
 
 /// A field, as seen from the object's root: `spec.containers[0].name`.
@@ -89,6 +91,11 @@ impl Shown {
     /// A value that is not a text, in its own notation.
     pub fn as_is(notation: impl Into<String>) -> Self {
         Self(notation.into())
+    }
+
+    /// A value of a type of its own, as JSON.
+    pub fn json(value: &impl Serialize) -> Self {
+        Self(serde_json::to_string(value).unwrap_or_default())
     }
 }
 

@@ -3,6 +3,8 @@
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use super::field::{Error, Path, Shown};
+
 /// A text that is not an amount. Who reports it names the object and the field.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("expected a number or {expected}, found `{found}`")]
@@ -44,6 +46,26 @@ pub fn max_unavailable_rounded_up(amount: &IntOrString, whole: usize) -> Result<
     Ok(share_rounded_up(f64::from(percent), whole))
 }
 
+/// Whether a text is a percentage: digits and a percent sign.
+pub fn is_percentage(text: &str) -> bool {
+    text.strip_suffix('%').is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// What Kubernetes says of an amount that is negative, or a text that is no percentage.
+pub fn check(amount: &IntOrString, path: &Path, errors: &mut Vec<Error>) {
+    match amount {
+        IntOrString::Int(number) if *number < 0 => {
+            errors.push(Error::invalid(path, *number, "must be greater than or equal to 0"));
+        }
+        IntOrString::String(text) if !is_percentage(text) => {
+            let detail = "a valid percent string must be a numeric string followed by an ending '%' \
+                (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')";
+            errors.push(Error::invalid(path, Shown::json(amount), detail));
+        }
+        _ => {}
+    }
+}
+
 #[expect(clippy::cast_precision_loss, reason = "no cluster has 2^52 pods")]
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole, and less than 0 becomes 0")]
 fn share_rounded_up(percent: f64, whole: usize) -> usize {
@@ -56,6 +78,22 @@ mod tests {
 
     fn text(text: &str) -> IntOrString {
         IntOrString::String(text.to_owned())
+    }
+
+    #[test]
+    fn an_amount_is_a_number_of_pods_or_a_percentage() {
+        let said = |amount: IntOrString| {
+            let mut errors = Vec::new();
+            check(&amount, &Path::new("max"), &mut errors);
+            errors.first().map(Error::to_string).unwrap_or_default()
+        };
+        for good in [IntOrString::Int(0), IntOrString::Int(i32::MAX), text("0%"), text("007%"), text("150%")] {
+            assert_eq!(said(good), "");
+        }
+        assert_eq!(said(IntOrString::Int(-1)), "max: Invalid value: -1: must be greater than or equal to 0");
+        for bad in ["5", "", "%", "-1%", "1.5%", "1 %", "many"] {
+            assert!(said(text(bad)).starts_with(&format!("max: Invalid value: \"{bad}\": a valid percent string must be")), "{bad}");
+        }
     }
 
     #[test]

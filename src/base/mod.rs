@@ -1,6 +1,7 @@
 //! Words: facts and values of Kubernetes that several rooms speak of. Pure; imports nothing of ours.
 
 pub mod decode;
+pub mod definition;
 pub mod field;
 pub mod gates;
 pub mod go_json;
@@ -16,5 +17,6 @@ pub mod pod;
 pub mod quantity;
 pub mod reasons;
 pub mod selector;
+pub mod selector_rules;
 pub mod strategic_merge;
 pub mod workload;

@@ -54,9 +54,11 @@ pub struct PodUnavailableBudgetSpec {
     pub min_available: Option<IntOrString>,
     /// What the pods are guarded against; `DELETE`, `UPDATE` and `EVICT` if none is named.
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "super::schema::operations")]
     pub protect_operations: Vec<String>,
     /// How many pods there should be, in place of what the workloads say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::schema::total")]
     pub protect_total_replicas: Option<i32>,
     /// Labels of pods that are counted but not guarded.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -132,3 +132,6 @@ fn is_in_place_update_done(pod: &Wire) -> bool {
 fn with_tag(image: &str) -> String {
     if image.contains(':') { image.to_owned() } else { format!("{image}:latest") }
 }
+
+#[cfg(test)]
+mod tests;

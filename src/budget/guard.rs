@@ -39,6 +39,15 @@ pub struct Take {
     pub eviction_code: u16,
 }
 
+/// How long a record will hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Record {
+    /// It may be given back before what is admitted now is seen to have happened.
+    Old,
+    /// Long enough.
+    Young,
+}
+
 impl Claim for Take {
     type Object = Budget;
 
@@ -46,8 +55,13 @@ impl Claim for Take {
         if !self.is_guarded_by(budget) {
             return Taken::Needless;
         }
-        if let Some(lapses) = self.record_lapses(budget) {
-            return self.pass_again(budget, lapses, now);
+        match self.recorded(budget, now) {
+            None => {}
+            Some(Record::Young) => return Taken::Needless,
+            Some(Record::Old) => {
+                self.record(budget, now);
+                return Taken::Taken;
+            }
         }
         if !budget.is_observed() {
             return self.refused(budget, Reason::NotCounted, now);
@@ -78,12 +92,12 @@ impl Take {
         !budget.is_terminating && !is_ignored && budget.rules.guards_against(self.operation, self.resize_is_its_own)
     }
 
-    /// When the record of this pod lapses, if there is one: the later one of two.
-    fn record_lapses(&self, budget: &Budget) -> Option<Timestamp> {
+    /// Whether this pod is recorded, and if so, whether the record will soon lapse: when half of its time is over.
+    fn recorded(&self, budget: &Budget, now: Timestamp) -> Option<Record> {
         let status = &budget.status;
         let of = |records: &BTreeMap<String, Timestamp>, length: SignedDuration| {
             let admitted = records.get(&*self.pod.name).filter(|admitted| !self.is_another_than(**admitted))?;
-            Some(admitted.saturating_add(length).unwrap_or(*admitted))
+            Some(if now.duration_since(*admitted) <= length / 2 { Record::Young } else { Record::Old })
         };
         of(&status.disrupted_pods, DISRUPTED_FOR).max(of(&status.unavailable_pods, UNAVAILABLE_FOR))
     }
@@ -92,19 +106,6 @@ impl Take {
     /// this pod's, and a unit is taken for it.
     fn is_another_than(&self, admitted: Timestamp) -> bool {
         self.pod.created.is_some_and(|created| created.as_second() >= admitted.as_second())
-    }
-
-    fn pass_again(&self, budget: &mut Budget, lapses: Timestamp, now: Timestamp) -> Taken {
-        if lapses.duration_since(now) >= self.length() / 2 {
-            return Taken::Needless;
-        }
-        self.record(budget, now);
-        Taken::Taken
-    }
-
-    /// How long the record of this operation holds.
-    fn length(&self) -> SignedDuration {
-        if self.operation == Operation::Update { UNAVAILABLE_FOR } else { DISRUPTED_FOR }
     }
 
     fn record(&self, budget: &mut Budget, now: Timestamp) {
@@ -120,3 +121,6 @@ impl Take {
         Taken::Refused(refusal::denial(self, budget, reason, now))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::{
     api::{PodUnavailableBudget, PodUnavailableBudgetStatus, TargetReference},
     keys::{PROTECT_OPERATIONS, PROTECT_TOTAL},
+    overlap::Asked,
 };
 use crate::base::{
     observed::is_newer,
@@ -33,6 +34,9 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Delete, Self::Update, Self::Evict, Self::Resize];
+
     /// The operation as budgets write it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -45,7 +49,7 @@ impl Operation {
 
     /// The operation of this name.
     pub fn of(name: &str) -> Option<Self> {
-        [Self::Delete, Self::Update, Self::Evict, Self::Resize].into_iter().find(|operation| operation.name() == name)
+        Self::ALL.into_iter().find(|operation| operation.name() == name)
     }
 }
 
@@ -65,6 +69,8 @@ pub enum Need {
 pub struct Rules {
     /// Which pods it guards; `None` if it names a workload, or nothing that can be used. Never an empty selector.
     pub selector: Option<Selector>,
+    /// What `selector` asks, label by label, as conflicts between budgets are found.
+    pub asked: Option<Asked>,
     /// The workload whose pods it guards. Goes before `selector`.
     pub target: Option<TargetReference>,
     /// How many pods are needed.
@@ -117,6 +123,7 @@ impl Budget {
         };
         let rules = Rules {
             selector: compiled("spec.selector", spec.selector.as_ref()),
+            asked: spec.selector.as_ref().and_then(Asked::of),
             ignored: compiled("spec.ignoredPodSelector", spec.ignored_pod_selector.as_ref()),
             target: spec.target_ref,
             need: match (spec.max_unavailable, spec.min_available) {
@@ -190,6 +197,17 @@ impl TargetReference {
     /// API group and version; the group is empty for the core one.
     pub fn group_and_version(&self) -> (&str, &str) {
         self.api_version.split_once('/').unwrap_or(("", &self.api_version))
+    }
+
+    /// Whether the group and version are ones, as far as their form goes.
+    pub fn is_well_formed(&self) -> bool {
+        self.api_version.matches('/').count() <= 1
+    }
+
+    /// Whether both mean one workload: the versions by which they name it do not matter.
+    pub fn names_the_same(&self, other: &Self) -> bool {
+        let [mine, theirs] = [self, other].map(|one| (one.group_and_version().0, &one.kind, &one.name));
+        self.is_well_formed() && other.is_well_formed() && mine == theirs
     }
 
     /// Whether that object is meant: the version by which it is named does not matter.

@@ -12,8 +12,14 @@
 pub mod api;
 pub mod available;
 pub mod change;
+#[cfg(test)]
+pub(crate) mod fixtures;
 pub mod guard;
 pub mod index;
 pub mod keys;
+pub mod overlap;
 pub mod refusal;
+pub mod schema;
 pub mod subject;
+pub mod v1alpha1;
+pub mod validate;

@@ -7,7 +7,7 @@ use crate::{
         conversion::{self, Response},
         review::ReviewError,
     },
-    sidecarset::v1alpha1,
+    budget, sidecarset,
 };
 
 /// Where the API server sends objects to be converted, of all our kinds.
@@ -17,8 +17,10 @@ pub const PATH: &str = "/convert";
 type Convert = fn(&mut Value, &str) -> Result<(), String>;
 
 /// Kinds that have several versions.
-const KINDS: [(&str, Convert); 1] =
-    [("SidecarSet", |object, desired| v1alpha1::convert(object, desired).map_err(|error| error.to_string()))];
+const KINDS: [(&str, Convert); 2] = [
+    ("SidecarSet", |object, desired| sidecarset::v1alpha1::convert(object, desired).map_err(|error| error.to_string())),
+    ("PodUnavailableBudget", |object, desired| budget::v1alpha1::convert(object, desired).map_err(|error| error.to_string())),
+];
 
 /// What became of a review.
 #[derive(Debug)]
@@ -52,7 +54,8 @@ fn converted(object: &RawValue, desired: &str) -> Result<Value, String> {
     let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default();
     let Some((_, convert)) = KINDS.iter().find(|(known, _)| *known == kind) else {
         let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-        return Err(format!("{kind} {name:?}: kind: must be SidecarSet to be converted, is {kind:?}"));
+        let known = KINDS.map(|(known, _)| known).join(" or ");
+        return Err(format!("{kind} {name:?}: kind: must be {known} to be converted, is {kind:?}"));
     };
     convert(&mut object, desired)?;
     Ok(object)
@@ -63,6 +66,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::sidecarset::v1alpha1;
 
     fn asked(desired: &str, objects: &Value) -> Value {
         let body = json!({"kind": "ConversionReview", "apiVersion": "apiextensions.k8s.io/v1", "request": {"uid": "u", "desiredAPIVersion": desired, "objects": objects}});
@@ -92,8 +96,12 @@ mod tests {
                 set(v1alpha1::V1BETA1, "there"),
                 r#"objects[1]: SidecarSet "there": apiVersion: must be apps.kruise.io/v1alpha1 to be converted, is "apps.kruise.io/v1beta1""#,
             ),
-            (v1alpha1::V1BETA1, list, r#"objects[1]: SidecarSetList "": kind: must be SidecarSet to be converted, is "SidecarSetList""#),
-            (v1alpha1::V1BETA1, json!(7), r#"objects[1]:  "": kind: must be SidecarSet to be converted, is """#),
+            (
+                v1alpha1::V1BETA1,
+                list,
+                r#"objects[1]: SidecarSetList "": kind: must be SidecarSet or PodUnavailableBudget to be converted, is "SidecarSetList""#,
+            ),
+            (v1alpha1::V1BETA1, json!(7), r#"objects[1]:  "": kind: must be SidecarSet or PodUnavailableBudget to be converted, is """#),
             (
                 "apps.kruise.io/v1",
                 good.clone(),
@@ -104,6 +112,15 @@ mod tests {
             assert_eq!(answer["response"]["result"], json!({"status": "Failure", "message": said}));
             assert_eq!(answer["response"]["convertedObjects"], json!([]));
         }
+    }
+
+    #[test]
+    fn each_kind_is_converted_by_its_own_rules() {
+        let budget = |version: &str, annotations: Value, spec: Value| json!({"apiVersion": format!("policy.kruise.io/{version}"), "kind": "PodUnavailableBudget", "metadata": annotations, "spec": spec});
+        let older = budget("v1alpha1", json!({"annotations": {"kruise.io/pub-protect-operations": "EVICT"}}), json!({"minAvailable": 1}));
+        let newer = budget("v1beta1", json!({}), json!({"minAvailable": 1, "protectOperations": ["EVICT"]}));
+        assert_eq!(asked("policy.kruise.io/v1beta1", &json!([older]))["response"]["convertedObjects"], json!([newer]));
+        assert_eq!(asked("policy.kruise.io/v1alpha1", &json!([newer]))["response"]["convertedObjects"], json!([older]));
     }
 
     #[test]

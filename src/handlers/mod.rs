@@ -4,6 +4,7 @@
 //! server is told to do when no answer comes. The webhook configurations are rendered from it, so that what is registered
 //! is what is served.
 
+pub mod budgets;
 pub mod convert;
 pub mod guard;
 pub mod objects;
@@ -144,6 +145,15 @@ pub const TABLE: &[Registration] = &[
         // The review does not show the pod.
         scope: Scope::Elsewhere,
         ..GUARD
+    },
+    Registration {
+        path: "/validate-policy-kruise-io-podunavailablebudget",
+        name: "vpodunavailablebudget.outrigger.kruise.io",
+        group: "policy.kruise.io",
+        resources: &["podunavailablebudgets"],
+        handler: budgets::validate,
+        // A budget that cannot be understood guards nothing, and its author would not know.
+        ..SIDECAR_SETS
     },
 ];
 

@@ -15,9 +15,12 @@ pub(super) fn documents(rendering: &Rendering) -> Result<Vec<String>, ManifestEr
         metadata: cluster_wide(NAME),
         rules: Some(vec![
             mirrored("apps.kruise.io", "sidecarsets"),
+            mirrored("policy.kruise.io", "podunavailablebudgets"),
             mirrored("", "namespaces"),
             mirrored("", "pods"),
             allowed("apps.kruise.io", &["sidecarsets/status"], &["patch"]),
+            // What is taken from a budget is written with the version that it was read in, so all of the status at once.
+            allowed("policy.kruise.io", &["podunavailablebudgets/status"], &["get", "patch", "update"]),
             // To name a set as the owner that its revisions go with.
             allowed("apps.kruise.io", &["sidecarsets/finalizers"], &["update"]),
             allowed("", &["pods", "pods/status"], &["patch"]),

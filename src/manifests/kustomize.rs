@@ -3,21 +3,17 @@
 
 use serde_json::{Value, json};
 
-use super::{CONVERSION_SERVICE, ManifestError, NAME, Rendering, SERVICE, SERVING_CERT, yaml};
+use super::{CONVERSION_SERVICE, DEFINITIONS, ManifestError, NAME, Rendering, SERVICE, SERVING_CERT, yaml};
 use crate::handlers::Registration;
 
 /// Everything but certificates.
-pub(super) const BASE: &str = "\
-apiVersion: kustomize.config.k8s.io/v1beta1
-kind: Kustomization
-resources:
-- namespace.yaml
-- crds/sidecarsets.apps.kruise.io.yaml
-- rbac.yaml
-- service.yaml
-- deployment.yaml
-- webhooks.yaml
-";
+pub(super) fn base() -> String {
+    let definitions = DEFINITIONS.map(|name| format!("- crds/{name}.yaml\n")).concat();
+    format!(
+        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n- namespace.yaml\n{definitions}- rbac.yaml\n\
+         - service.yaml\n- deployment.yaml\n- webhooks.yaml\n"
+    )
+}
 
 /// A component and not an overlay: an overlay may not lie inside its base.
 pub(super) const CERT_MANAGER: &str = "\
@@ -66,7 +62,7 @@ pub(super) fn inject_ca(rendering: &Rendering, table: &[Registration]) -> Result
     let webhooks = [(true, "MutatingWebhookConfiguration"), (false, "ValidatingWebhookConfiguration")];
     let registered = webhooks.iter().filter(|(mutates, _)| table.iter().any(|row| row.mutates == *mutates));
     let mut targets: Vec<_> = registered.map(|(_, kind)| ("admissionregistration.k8s.io/v1", *kind, NAME)).collect();
-    targets.push(("apiextensions.k8s.io/v1", "CustomResourceDefinition", "sidecarsets.apps.kruise.io"));
+    targets.extend(DEFINITIONS.map(|name| ("apiextensions.k8s.io/v1", "CustomResourceDefinition", name)));
     let certificate = format!("{}/{SERVICE}", rendering.namespace);
     let patches = targets.into_iter().map(|(api_version, kind, name)| {
         let annotations = json!({"cert-manager.io/inject-ca-from": certificate});

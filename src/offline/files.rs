@@ -19,14 +19,14 @@ use super::{
     schema, statuses,
 };
 use crate::{
-    base::{gates::Gates, interned::Interner, observed::Wire},
-    sidecarset::{
-        api::SidecarSet,
-        revision::Revision,
-        schema::{Conversion, definition},
-        v1alpha1,
-        whitelist::CONFIGURATION,
+    base::{
+        definition::{Conversion, stored_schema},
+        gates::Gates,
+        interned::Interner,
+        observed::Wire,
     },
+    budget::{self, api::PodUnavailableBudget},
+    sidecarset::{self, api::SidecarSet, revision::Revision, whitelist::CONFIGURATION},
     state::{State, feed::Namespace, pods::Observed},
     telemetry::metrics::Metrics,
 };
@@ -99,9 +99,10 @@ impl Folder {
                     state.apply_configuration(&configuration(document)?);
                 }
                 ("apps.kruise.io/v1beta1" | "apps.kruise.io/v1alpha1", "SidecarSet") => {
-                    let set = sidecar_set(document)?;
+                    let set: SidecarSet = of_kind(document, &SETS)?;
                     state.apply_set(set).map_err(|error| document.error(error.field, error.source.to_string()))?;
                 }
+                ("policy.kruise.io/v1beta1" | "policy.kruise.io/v1alpha1", "PodUnavailableBudget") => state.apply_budget(budget(document)?),
                 _ => {}
             }
         }
@@ -149,13 +150,27 @@ impl Follow {
     }
 }
 
-/// The schema of the hub version, as the API server has it.
-static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
-    let definition = definition(&Conversion::Off).and_then(serde_json::to_value).unwrap_or_default();
-    let versions = definition.pointer("/spec/versions").and_then(Value::as_array);
-    let hub = versions.into_iter().flatten().find(|version| version.get("name").and_then(Value::as_str) == Some("v1beta1"));
-    hub.and_then(|version| version.pointer("/schema/openAPIV3Schema")).cloned().unwrap_or_default()
-});
+/// What tells one of our kinds from the others: its versions, and what they ask of it.
+struct Kind {
+    /// `apiVersion` of the version that is not stored.
+    older: &'static str,
+    /// Turns an object of that version into one of the stored version.
+    convert: fn(&mut Value) -> Result<(), String>,
+    /// The schema of the stored version, as the API server has it.
+    schema: LazyLock<Value>,
+}
+
+static SETS: Kind = Kind {
+    older: sidecarset::v1alpha1::V1ALPHA1,
+    convert: |object| sidecarset::v1alpha1::to_v1beta1(object).map_err(|error| error.to_string()),
+    schema: LazyLock::new(|| stored_schema(sidecarset::schema::definition(&Conversion::Off))),
+};
+
+static BUDGETS: Kind = Kind {
+    older: budget::v1alpha1::V1ALPHA1,
+    convert: |object| budget::v1alpha1::to_v1beta1(object).map_err(|error| error.to_string()),
+    schema: LazyLock::new(|| stored_schema(budget::schema::definition(&Conversion::Off))),
+};
 
 fn namespace(document: &Document) -> Result<Namespace, DocumentError> {
     #[derive(Deserialize)]
@@ -195,20 +210,27 @@ fn configuration(document: &Document) -> Result<BTreeMap<String, String>, Docume
     Ok(decode::<Object>(document)?.data.unwrap_or_default())
 }
 
-fn sidecar_set(document: &Document) -> Result<SidecarSet, DocumentError> {
-    let mut hub = document.clone();
-    if document.value.get("apiVersion").and_then(Value::as_str) == Some("apps.kruise.io/v1alpha1") {
-        v1alpha1::to_v1beta1(&mut hub.value).map_err(|error| document.error(".", error.to_string()))?;
+fn budget(document: &Document) -> Result<PodUnavailableBudget, DocumentError> {
+    let mut budget: PodUnavailableBudget = of_kind(document, &BUDGETS)?;
+    budget.metadata.namespace.get_or_insert_with(|| "default".to_owned());
+    Ok(budget)
+}
+
+/// An object of one of our kinds, as the API server would store it.
+fn of_kind<T: serde::de::DeserializeOwned>(document: &Document, kind: &Kind) -> Result<T, DocumentError> {
+    let mut stored = document.clone();
+    if document.value.get("apiVersion").and_then(Value::as_str) == Some(kind.older) {
+        (kind.convert)(&mut stored.value).map_err(|problem| document.error(".", problem))?;
     }
     for member in ["spec", "status"] {
-        let of = SCHEMA.pointer(&format!("/properties/{member}")).unwrap_or(&Value::Null);
-        schema::check(hub.value.get(member).unwrap_or(&Value::Null), of, member)
+        let of = kind.schema.pointer(&format!("/properties/{member}")).unwrap_or(&Value::Null);
+        schema::check(stored.value.get(member).unwrap_or(&Value::Null), of, member)
             .map_err(|(path, problem)| document.error(path, problem))?;
     }
-    if hub.value.pointer("/metadata/name").and_then(Value::as_str).is_none_or(str::is_empty) {
+    if stored.value.pointer("/metadata/name").and_then(Value::as_str).is_none_or(str::is_empty) {
         return Err(document.error("metadata.name", "missing"));
     }
-    decode(&hub)
+    decode(&stored)
 }
 
 fn decode<T: serde::de::DeserializeOwned>(document: &Document) -> Result<T, DocumentError> {

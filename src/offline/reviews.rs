@@ -14,7 +14,7 @@ use crate::{
         review::{self, Request},
         verdict::{Decision, Outcome},
     },
-    handlers::{self, Registration, Verdict, convert},
+    handlers::{self, Registration, TABLE, Verdict, convert},
     state::State,
 };
 
@@ -31,7 +31,10 @@ pub fn answer(document: &Document, state: &mut State, now: Timestamp) -> Result<
     } else {
         let request = review::read(body.as_bytes()).map_err(|error| wrong("request", error.to_string()))?;
         let only = document.value.get("path").and_then(Value::as_str);
-        let hooks = handlers::of(&request).filter(|hook| only.is_none_or(|path| path == hook.path));
+        let hooks: Vec<_> = match only {
+            Some(path) => TABLE.iter().find(|hook| hook.path == path).into_iter().collect(),
+            None => handlers::of(&request).collect(),
+        };
         let decision = decide(&request, hooks, state, now).map_err(|problem| wrong("request.object", problem))?;
         review::write(&request.uid, &decision)
     };
@@ -41,7 +44,7 @@ pub fn answer(document: &Document, state: &mut State, now: Timestamp) -> Result<
 /// What no hook is registered for, the API server lets pass.
 fn decide<'h>(
     request: &Request<'_>,
-    hooks: impl Iterator<Item = &'h Registration>,
+    hooks: impl IntoIterator<Item = &'h Registration>,
     state: &mut State,
     now: Timestamp,
 ) -> Result<Decision, String> {

@@ -9,73 +9,23 @@ mod rules;
 
 use k8s_openapi::{
     api::core::v1::{Container, Volume},
-    apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-        CustomResourceConversion, CustomResourceDefinition, CustomResourceDefinitionVersion, CustomResourceValidation, ServiceReference,
-        WebhookClientConfig, WebhookConversion,
-    },
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::CustomResourceExt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
 use super::api::{SidecarContainer, SidecarSet};
+use crate::base::definition::{Conversion, add_rules, each_node, in_two_versions, members};
 
 /// Properties whose absence the API server fills in. Every other default that derive finds only says how this crate
 /// reads an absent member, and must not be stored.
 const STORED_DEFAULTS: [&str; 3] = ["targetContainersNameRegex", "policy", "name"];
 
-/// How objects of one version are turned into another.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Conversion {
-    /// Not at all: only `v1beta1` is served.
-    Off,
-    /// By a service of ours, under `/convert`; both versions are served.
-    Webhook {
-        /// Namespace of the service.
-        namespace: String,
-        /// Name of the service.
-        service: String,
-    },
-}
-
 /// The definition of the resource: cluster-scoped, `v1beta1` stored, `v1alpha1` listed so that clusters that stored
 /// it once stay valid.
 pub fn definition(conversion: &Conversion) -> Result<CustomResourceDefinition, serde_json::Error> {
-    let mut definition = SidecarSet::crd();
-    let mut versions = Vec::new();
-    for hub in std::mem::take(&mut definition.spec.versions) {
-        let schema = structural(serde_json::to_value(&hub.schema)?);
-        versions.push(CustomResourceDefinitionVersion { schema: validation(schema.clone())?, ..hub.clone() });
-        versions.push(CustomResourceDefinitionVersion {
-            name: "v1alpha1".to_owned(),
-            served: *conversion != Conversion::Off,
-            storage: false,
-            schema: validation(as_v1alpha1(schema))?,
-            ..hub
-        });
-    }
-    definition.spec.versions = versions;
-    definition.spec.conversion = Some(strategy(conversion));
-    Ok(definition)
-}
-
-fn validation(schema: Value) -> Result<Option<CustomResourceValidation>, serde_json::Error> {
-    serde_json::from_value(schema).map(Some)
-}
-
-fn strategy(conversion: &Conversion) -> CustomResourceConversion {
-    let Conversion::Webhook { namespace, service } = conversion else {
-        return CustomResourceConversion { strategy: "None".to_owned(), webhook: None };
-    };
-    let service =
-        ServiceReference { name: service.clone(), namespace: namespace.clone(), path: Some("/convert".to_owned()), port: Some(443) };
-    CustomResourceConversion {
-        strategy: "Webhook".to_owned(),
-        webhook: Some(WebhookConversion {
-            client_config: Some(WebhookClientConfig { service: Some(service), ..WebhookClientConfig::default() }),
-            conversion_review_versions: vec!["v1".to_owned(), "v1beta1".to_owned()],
-        }),
-    }
+    in_two_versions(SidecarSet::crd(), conversion, structural, as_v1alpha1)
 }
 
 /// What the API server asks of a schema, on top of what derive gives: optional members may be `null`, as they may in
@@ -85,7 +35,7 @@ fn structural(mut validation: Value) -> Value {
     root.remove("title");
     root.insert("description".to_owned(), json!("Which pods get which sidecars, and how changed sidecars are rolled out."));
     each_node(root, &mut relax_members);
-    rules::add(root);
+    add_rules(root, &rules::RULES);
     for list in ["containers", "initContainers", "volumes"] {
         if let Some(Value::Object(item)) = validation.pointer_mut(&format!("/openAPIV3Schema/properties/spec/properties/{list}/items")) {
             each_node(item, &mut keep_unknown);
@@ -161,24 +111,6 @@ fn keep_unknown(node: &mut Map<String, Value>) {
     if node.get("type").is_some_and(|kind| kind == "object") && !node.contains_key("additionalProperties") {
         node.insert("x-kubernetes-preserve-unknown-fields".to_owned(), json!(true));
     }
-}
-
-/// Visits a schema and all schemas within it.
-fn each_node(node: &mut Map<String, Value>, visit: &mut impl FnMut(&mut Map<String, Value>)) {
-    visit(node);
-    for (_, member) in members(node) {
-        each_node(member, visit);
-    }
-    for keyword in ["items", "additionalProperties"] {
-        if let Some(Value::Object(inner)) = node.get_mut(keyword) {
-            each_node(inner, visit);
-        }
-    }
-}
-
-fn members(node: &mut Map<String, Value>) -> impl Iterator<Item = (&String, &mut Map<String, Value>)> {
-    let members = node.get_mut("properties").and_then(Value::as_object_mut);
-    members.into_iter().flatten().filter_map(|(name, member)| Some((name, member.as_object_mut()?)))
 }
 
 /// `sum` or `max`.

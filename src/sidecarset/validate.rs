@@ -14,12 +14,12 @@ mod patch;
 mod pod;
 mod resources;
 mod revision;
-mod selector;
 mod sidecar;
 pub mod stand_in;
 mod update;
 mod warnings;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::Value;
 
 pub use stand_in::{from_stand_in, stand_in_pod};
@@ -36,6 +36,7 @@ use super::{
 use crate::base::{
     field::{self, Path},
     gates::Gates,
+    selector_rules,
 };
 
 /// What judging a set asks of the cluster.
@@ -91,10 +92,10 @@ fn rules(set: &SidecarSet, old: Option<&SidecarSet>, world: &impl World) -> Vec<
     let spec = Path::new("spec");
     match &set.spec.selector {
         None => errors.push(field::Error::required(&spec.child("selector"), "no selector defined for SidecarSet")),
-        Some(one) => selector::check(one, &spec.child("selector"), &mut errors),
+        Some(one) => check_selector(one, &spec.child("selector"), &mut errors),
     }
     if let Some(one) = &set.spec.namespace_selector {
-        selector::check(one, &spec.child("namespaceSelector"), &mut errors);
+        check_selector(one, &spec.child("namespaceSelector"), &mut errors);
     }
     revision::check(set, world.revisions(), &mut errors);
     update::check(&set.spec.update_strategy, &mut errors);
@@ -104,6 +105,16 @@ fn rules(set: &SidecarSet, old: Option<&SidecarSet>, world: &impl World) -> Vec<
         check_unchanged(set, old, &mut errors);
     }
     errors
+}
+
+/// A selector that selects something, and can be compiled.
+fn check_selector(selector: &LabelSelector, path: &Path, errors: &mut Vec<field::Error>) {
+    selector_rules::check(selector, path, errors);
+    if selector_rules::is_empty(selector) {
+        errors.push(field::Error::invalid(path, shown(selector), "empty selector is not valid for sidecarset."));
+    } else if selector_rules::problem(selector).is_some() {
+        errors.push(field::Error::invalid(&path.child("selector"), shown(selector), ""));
+    }
 }
 
 /// Native sidecars cannot be updated in place where Kubernetes knows no better; whoever has one that does says so by an annotation.
@@ -161,7 +172,7 @@ fn annotation<'s>(set: &'s SidecarSet, key: &str) -> Option<&'s str> {
 
 /// A value of a type of its own, shown as JSON.
 fn shown(value: &impl serde::Serialize) -> field::Shown {
-    field::Shown::as_is(serde_json::to_string(value).unwrap_or_default())
+    field::Shown::json(value)
 }
 
 #[cfg(test)]

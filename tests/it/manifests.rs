@@ -1,5 +1,6 @@
 //! What is committed under `manifests/` is what would be rendered, and is what a cluster takes.
 
+mod budgets;
 mod definition;
 mod examples;
 
@@ -107,6 +108,29 @@ fn the_hooks_of_sets_are_asked_in_both_versions_and_must_answer() {
 }
 
 #[test]
+fn the_hook_of_budgets_is_asked_in_both_versions_and_must_answer() {
+    let hooks = registered("ValidatingWebhookConfiguration", &Rendering::default());
+    let hook = hooks.iter().find(|hook| hook["name"] == "vpodunavailablebudget.outrigger.kruise.io").unwrap();
+    let rule = json!({"apiGroups": ["policy.kruise.io"], "apiVersions": ["v1alpha1", "v1beta1"], "operations": ["CREATE", "UPDATE"], "resources": ["podunavailablebudgets"], "scope": "*"});
+    assert_eq!(hook["rules"], json!([rule]));
+    assert_eq!(hook["clientConfig"]["service"]["path"], "/validate-policy-kruise-io-podunavailablebudget");
+    assert_eq!((&hook["failurePolicy"], &hook["timeoutSeconds"], &hook["sideEffects"]), (&json!("Fail"), &json!(5), &json!("None")));
+}
+
+#[test]
+fn cert_manager_writes_the_authority_into_every_definition() {
+    let rendered = files(&Rendering::default()).unwrap();
+    let patches = documents(&rendered.iter().find(|file| file.path == Path::new("cert-manager/inject-ca.yaml")).unwrap().text);
+    let names = |documents: &[Value]| -> Vec<Value> {
+        let definitions = documents.iter().filter(|document| document["kind"] == "CustomResourceDefinition");
+        definitions.map(|definition| definition["metadata"]["name"].clone()).collect()
+    };
+    let crds: Vec<Value> = rendered.iter().filter(|file| file.path.starts_with("crds")).flat_map(|file| documents(&file.text)).collect();
+    assert_eq!(names(&patches), names(&crds));
+    assert_eq!(names(&crds).len(), 2);
+}
+
+#[test]
 fn strict_manifests_refuse_what_nobody_answers() {
     let rendering = Rendering { strict: true, ..Rendering::default() };
     assert!(registered("MutatingWebhookConfiguration", &rendering).iter().all(|hook| hook["failurePolicy"] == "Fail"));
@@ -136,9 +160,11 @@ fn the_server_may_do_what_it_does_and_nothing_else() {
         rules("ClusterRole"),
         json!([
             {"apiGroups": ["apps.kruise.io"], "resources": ["sidecarsets"], "verbs": read},
+            {"apiGroups": ["policy.kruise.io"], "resources": ["podunavailablebudgets"], "verbs": read},
             {"apiGroups": [""], "resources": ["namespaces"], "verbs": read},
             {"apiGroups": [""], "resources": ["pods"], "verbs": read},
             {"apiGroups": ["apps.kruise.io"], "resources": ["sidecarsets/status"], "verbs": ["patch"]},
+            {"apiGroups": ["policy.kruise.io"], "resources": ["podunavailablebudgets/status"], "verbs": ["get", "patch", "update"]},
             {"apiGroups": ["apps.kruise.io"], "resources": ["sidecarsets/finalizers"], "verbs": ["update"]},
             {"apiGroups": [""], "resources": ["pods", "pods/status"], "verbs": ["patch"]},
             {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},

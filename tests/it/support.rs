@@ -4,10 +4,11 @@ use std::{net::SocketAddr, sync::Arc};
 
 use outrigger::{
     handlers,
+    offline::{claims, files::Objects},
     server::{
         Limits,
         certs::Serving,
-        http::{self, Outside},
+        http::{self, Asked, Outside},
         throwaway, tls,
     },
     state::State,
@@ -23,6 +24,8 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct HttpsServer {
     /// What it decides on.
     pub(crate) state: Arc<RwLock<State>>,
+    /// The objects from which requests take, as they stand.
+    pub(crate) objects: Objects,
     address: SocketAddr,
     client: reqwest::Client,
     runtime: Runtime,
@@ -32,19 +35,22 @@ pub(crate) struct HttpsServer {
 impl HttpsServer {
     /// A server with an empty state.
     pub(crate) fn start() -> Self {
-        Self::start_with(&Arc::default(), &Outside::default())
+        Self::start_asking(None)
     }
 
-    /// A server with this state; what its handlers ask and claim goes outside.
-    pub(crate) fn start_with(state: &Arc<RwLock<State>>, outside: &Outside) -> Self {
+    /// The same; its questions are put there.
+    pub(crate) fn start_asking(asked: Option<Asked>) -> Self {
         // The client library asks for a provider of the whole process; another test may have been first.
         let _ = default_provider().install_default();
         let runtime = Runtime::new().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let (provider, metrics, limits) = (Arc::new(default_provider()), Metrics::new(), Limits::default());
         let pem = throwaway::pair(folder.path(), &["localhost".to_owned()], jiff::Timestamp::constant(1_800_000_000, 0)).unwrap();
-        let state = Arc::clone(state);
-        let router = http::router(handlers::TABLE.iter().map(|hook| (hook.path, hook.handler)), &state, &metrics, &limits, outside);
+        let state = Arc::new(RwLock::new(State::default()));
+        let objects = Objects::default();
+        let settled = claims::settled(Arc::clone(&state), Arc::clone(&objects), Arc::new(|| jiff::Timestamp::constant(1_800_000_000, 0)));
+        let outside = Outside { settled: Some(settled), asked };
+        let router = http::router(handlers::TABLE.iter().map(|hook| (hook.path, hook.handler)), &state, &metrics, &limits, &outside);
         let router = router.merge(http::conversions(&metrics, &limits));
         let acceptor = Serving::new(&pem, &provider, &metrics).unwrap().acceptor(&provider).unwrap();
         let stop = CancellationToken::new();
@@ -52,7 +58,7 @@ impl HttpsServer {
         let address = listener.local_addr().unwrap();
         runtime.spawn(tls::serve(listener, acceptor, router, limits, stop.clone()));
         let client = reqwest::Client::builder().danger_accept_invalid_certs(true).no_proxy().build().unwrap();
-        Self { state, address, client, runtime, stop }
+        Self { state, objects, address, client, runtime, stop }
     }
 
     /// Posts a body; gives status and JSON of the answer.

@@ -4,10 +4,9 @@
 //!
 //! Each rule sits at the member that it is about, so that a stored object that breaks it can still be updated elsewhere.
 
-use serde_json::{Map, Value, json};
+use crate::base::definition::Rule;
 
-/// A rule: the member of the object that it is about, the expression, and the sentence for whoever breaks it.
-const RULES: [(&str, &str, &str); 6] = [
+pub(super) const RULES: [Rule; 6] = [
     (
         "",
         "size(self.metadata.name) <= 63 && !self.metadata.name.contains('.')",
@@ -35,17 +34,3 @@ const RULES: [(&str, &str, &str); 6] = [
         "spec.updateStrategy.priorityStrategy: orderPriority and weightPriority exclude each other",
     ),
 ];
-
-/// Puts the rules into the schema of an object.
-pub(super) fn add(root: &mut Map<String, Value>) {
-    for (path, rule, message) in RULES {
-        let node = path
-            .split('.')
-            .filter(|name| !name.is_empty())
-            .try_fold(&mut *root, |node, name| node.get_mut("properties")?.get_mut(name)?.as_object_mut());
-        let rules = node.map(|node| node.entry("x-kubernetes-validations").or_insert_with(|| json!([])));
-        if let Some(Value::Array(rules)) = rules {
-            rules.push(json!({"rule": rule, "message": message}));
-        }
-    }
-}

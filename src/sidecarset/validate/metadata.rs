@@ -7,7 +7,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectM
 use super::shown;
 use crate::base::{
     field::{Error, Path},
-    names::{label_value_problems, qualified_name_problems},
+    names::qualified_name_problems,
+    selector_rules::check_labels,
 };
 
 const MOST_ANNOTATION_BYTES: usize = 256 * 1024;
@@ -48,14 +49,6 @@ fn check_name(name: &str, path: &Path, errors: &mut Vec<Error>) {
     }
     if name.len() > MOST_NAME_BYTES {
         errors.push(Error::invalid(path, name, format!("must be no more than {MOST_NAME_BYTES} characters")));
-    }
-}
-
-/// Keys and values of labels.
-pub(super) fn check_labels(labels: &BTreeMap<String, String>, path: &Path, errors: &mut Vec<Error>) {
-    for (key, value) in labels {
-        errors.extend(qualified_name_problems(key).into_iter().map(|problem| Error::invalid(path, key, problem)));
-        errors.extend(label_value_problems(value).into_iter().map(|problem| Error::invalid(path, value, problem)));
     }
 }
 

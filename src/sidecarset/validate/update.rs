@@ -4,9 +4,12 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::{selector, shown};
+use super::check_selector;
 use crate::{
-    base::field::{Error, Path},
+    base::{
+        field::{Error, Path},
+        intstr, selector_rules,
+    },
     sidecarset::api::{PriorityStrategy, ScatterTerm, UpdateStrategy},
 };
 
@@ -21,35 +24,18 @@ pub(super) fn check(strategy: &UpdateStrategy, errors: &mut Vec<Error>) {
             let value = serde_json::to_string(strategy).unwrap_or_default();
             errors.push(Error::invalid(&Path::new("updateStrategy"), &value, "Partition and Selector cannot be used together"));
         }
-        selector::check(selector, &path.child("selector"), errors);
+        check_selector(selector, &path.child("selector"), errors);
     }
     for (field, amount) in [("partition", &strategy.partition), ("maxUnavailable", &strategy.max_unavailable)] {
-        check_amount(amount.as_ref(), &path.child(field), errors);
+        if let Some(amount) = amount {
+            intstr::check(amount, &path.child(field), errors);
+        }
     }
     if let Some(problem) = strategy.priority_strategy.as_ref().and_then(priority_problem) {
         errors.push(Error::required(&path.child("priorityStrategy"), problem));
     }
     if let Some(problem) = scatter_problem(&strategy.scatter_strategy) {
         errors.push(Error::required(&path.child("scatterStrategy"), problem));
-    }
-}
-
-/// Whether a text is a percentage: digits and a percent sign.
-pub(super) fn is_percentage(text: &str) -> bool {
-    text.strip_suffix('%').is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-fn check_amount(amount: Option<&IntOrString>, path: &Path, errors: &mut Vec<Error>) {
-    match amount {
-        Some(IntOrString::Int(number)) if *number < 0 => {
-            errors.push(Error::invalid(path, *number, "must be greater than or equal to 0"));
-        }
-        Some(amount @ IntOrString::String(text)) if !is_percentage(text) => {
-            let detail = "a valid percent string must be a numeric string followed by an ending '%' \
-                (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')";
-            errors.push(Error::invalid(path, shown(amount), detail));
-        }
-        _ => {}
     }
 }
 
@@ -62,10 +48,10 @@ fn priority_problem(priority: &PriorityStrategy) -> Option<String> {
         if !(0..=100).contains(&weighted.weight) {
             return Some("weight must be valid number in the range 1-100".to_owned());
         }
-        if selector::is_empty(&weighted.match_selector) {
+        if selector_rules::is_empty(&weighted.match_selector) {
             return Some("selector can not be empty".to_owned());
         }
-        if let Some(problem) = selector::problem(&weighted.match_selector) {
+        if let Some(problem) = selector_rules::problem(&weighted.match_selector) {
             return Some(format!("invalid selector {problem}"));
         }
     }

@@ -2,10 +2,11 @@
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::{SidecarContainer, SidecarSet, World, containers, init_containers, resources, update::is_percentage};
+use super::{SidecarContainer, SidecarSet, World, containers, init_containers, resources};
 use crate::{
     base::{
         field::Path,
+        intstr::is_percentage,
         names::{dns1123_label_problems, is_label_value},
     },
     sidecarset::{api::SidecarSetSpec, expression::unreadable_numbers, hot_upgrade::Twin, select::Choice},

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use futures::FutureExt;
-use outrigger::{admission::ask::Answer, offline::claims, server::http::Outside, state::State};
-use parking_lot::RwLock;
+use outrigger::admission::ask::{Answer, Question};
 use serde_json::{Value, json};
 
 use super::world::budget;
@@ -28,17 +27,12 @@ fn eviction(version: &str, name: &str, options: &Value) -> Vec<u8> {
 
 /// A server that knows the budget, and asks for pods.
 fn server(allowed: i32) -> HttpsServer {
-    let state = Arc::new(RwLock::new(State::default()));
-    state.write().apply_budget(serde_json::from_value(budget("web", allowed)).unwrap());
-    let wall = || jiff::Timestamp::constant(1_800_000_000, 0);
-    let outside = Outside {
-        asked: Some(Arc::new(|question| {
-            let outrigger::admission::ask::Question::Pod { name, .. } = question else { panic!("{question:?}") };
-            std::future::ready(Answer::Found(pod(&name).to_string())).boxed()
-        })),
-        settled: Some(claims::settled(Arc::clone(&state), Arc::default(), Arc::new(wall))),
-    };
-    HttpsServer::start_with(&state, &outside)
+    let server = HttpsServer::start_asking(Some(Arc::new(|question| {
+        let Question::Pod { name, .. } = question else { panic!("{question:?}") };
+        std::future::ready(Answer::Found(pod(&name).to_string())).boxed()
+    })));
+    server.state.write().apply_budget(serde_json::from_value(budget("web", allowed)).unwrap());
+    server
 }
 
 #[test]

@@ -103,20 +103,31 @@ impl Differences {
     pub(crate) fn read() -> Self {
         let text = fs::read_to_string(recorded("differences.yaml")).unwrap();
         let entries: Vec<Value> = serde_saphyr::from_str(&text).unwrap();
-        // What an entry says of `after` alone is about other answers than these.
-        Self(entries.into_iter().filter(|entry| entry.get("answer").is_some()).map(Difference::of).collect())
+        Self(entries.into_iter().map(Difference::of).collect())
+    }
+
+    /// Whether it does not matter what the hooks leave behind.
+    pub(crate) fn leaves_after_open(&self, case: &str) -> bool {
+        self.0.iter().any(|difference| difference.entry["after"] == "any" && difference.case.is_match(case))
     }
 
     /// What is wanted for a recorded answer: that answer, or what the file makes of it, whose message is a regular expression.
     /// `None`: anything but a crash.
-    pub(crate) fn wanted(&self, case: &str, index: usize, recorded: &Value) -> Option<Value> {
+    pub(crate) fn wanted(&self, case: &str, index: usize, request: &Value, recorded: &Value) -> Option<Value> {
         let mut want = recorded.clone();
-        for difference in self.0.iter().filter(|difference| difference.is_about(case, index, recorded)) {
+        for difference in self.0.iter().filter(|difference| difference.is_about(case, index, request, recorded)) {
             match &difference.entry["answer"] {
                 Value::String(any) if any == "any" => return None,
+                Value::String(more) if more == "more" => {
+                    want["message"] = json!(format!("{}.*", pattern(recorded["message"].as_str().unwrap_or_default())));
+                }
                 Value::Object(members) => want.as_object_mut().unwrap().extend(members.clone()),
                 _ => {}
             }
+            if difference.entry["answer"]["allowed"] == true {
+                want.as_object_mut().unwrap().retain(|member, _| !["code", "reason", "message"].contains(&member.as_str()));
+            }
+            want.as_object_mut().unwrap().retain(|_, member| !member.is_null());
         }
         Some(want)
     }
@@ -134,11 +145,13 @@ impl Difference {
         }
     }
 
-    fn is_about(&self, case: &str, index: usize, recorded: &Value) -> bool {
+    fn is_about(&self, case: &str, index: usize, request: &Value, recorded: &Value) -> bool {
         let verdict = if recorded["allowed"] == json!(true) { "allowed" } else { "denied" };
+        let is_eviction = request["subResource"] == "eviction";
         self.case.is_match(case)
             && (self.requests.is_empty() || self.requests.contains(&(index as u64)))
             && self.entry["verdict"].as_str().is_none_or(|wanted| wanted == verdict)
+            && self.entry["eviction"].as_bool().is_none_or(|wanted| wanted == is_eviction)
             && self.entry["code"].as_u64().is_none_or(|code| recorded["code"] == code)
             && self.begins.is_match(recorded["message"].as_str().unwrap_or_default())
     }
@@ -200,4 +213,35 @@ pub(crate) fn case(path: &Path) -> (String, Value) {
     let text = fs::read_to_string(path).unwrap();
     let case = documents::parse(&name, &breaks.replace_all(&text, "$1")).unwrap().remove(0).value;
     (name, case)
+}
+
+/// What hooks keep in a custom resource, of those kinds that they keep something in.
+fn kept(object: &Value) -> Vec<(&'static str, Value)> {
+    // Only in which pods are recorded is compared, not when.
+    let names = |map: &Value| json!(map.as_object().into_iter().flatten().map(|(name, _)| name).collect::<std::collections::BTreeSet<_>>());
+    let status = &object["status"];
+    vec![
+        ("disruptedPods", names(&status["disruptedPods"])),
+        ("unavailablePods", names(&status["unavailablePods"])),
+        ("unavailableAllowed", status["unavailableAllowed"].clone()),
+    ]
+}
+
+/// How what hooks keep in the objects differs from what was recorded of them.
+pub(crate) fn left_otherwise(recorded: &Value, objects: &[Value]) -> Vec<String> {
+    let mut found = Vec::new();
+    for want in recorded.as_array().into_iter().flatten().filter(|object| object["kind"] == "PodUnavailableBudget") {
+        let is_it = |object: &&Value| {
+            object["kind"] == want["kind"]
+                && ["namespace", "name"].iter().all(|member| object["metadata"][member] == want["metadata"][member])
+        };
+        let Some(got) = objects.iter().find(is_it) else {
+            found.push(format!("{} is gone", want["metadata"]["name"]));
+            continue;
+        };
+        let differs = kept(want).into_iter().zip(kept(got)).filter(|(want, got)| want != got);
+        let name = &want["metadata"]["name"];
+        found.extend(differs.map(|((member, want), (_, got))| format!("{name}: {member}: want {want}, got {got}")));
+    }
+    found
 }

@@ -104,10 +104,10 @@ fn difference(got: &Result<Findings, Unreadable>, recorded: &Value, want: &Value
 fn sets_are_judged_as_recorded() {
     let on_purpose = Differences::read();
     let (mut bad, mut compared) = (Vec::new(), 0);
-    for (name, case, state) in all("sidecarset") {
+    for (name, case, state, _) in all("sidecarset") {
         for (index, one) in case["requests"].as_array().into_iter().flatten().enumerate().filter(|(_, one)| one["path"] == PATH) {
             let got = judged(&one["request"], &state);
-            let Some(want) = on_purpose.wanted(&name, index, &one["want"]) else { continue };
+            let Some(want) = on_purpose.wanted(&name, index, &one["request"], &one["want"]) else { continue };
             compared += 1;
             bad.extend(difference(&got, &one["want"], &want).map(|problem| format!("{name}, request {index}: {problem}")));
         }
