@@ -95,7 +95,7 @@ mod tests {
         let schema = stored_schema(definition(&Conversion::Off));
         let spec = &schema["properties"]["spec"]["properties"];
         assert_eq!(spec["protectOperations"]["items"]["enum"], json!(["DELETE", "UPDATE", "EVICT", "RESIZE"]));
-        assert_eq!((&spec["protectTotalReplicas"]["minimum"], &spec["protectTotalReplicas"]["format"]), (&json!(1), &json!("int32")));
+        assert_eq!((&spec["protectTotalReplicas"]["minimum"], &spec["protectTotalReplicas"]["format"]), (&json!(1.0), &json!("int32")));
     }
 
     #[test]

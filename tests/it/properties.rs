@@ -1,5 +1,6 @@
-//! What holds for every pod and every set: injecting twice is injecting once, and nothing that nobody here knows is lost.
+//! What holds for every pod, set and budget: injecting twice is injecting once, and nothing that nobody here knows is lost.
 
+mod budgets;
 mod sets;
 
 use jiff::Timestamp;
