@@ -3,13 +3,18 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
+use futures::future::try_join_all;
 use serde_json::json;
 
-use crate::guarding::{counted, evict, guarded, linked_pods, make_budget, one_client};
+use crate::binaries;
+use crate::guarding::{counted, evict, linked_pods, make_budget, one_client};
+use crate::injection::{define, served_with};
+use crate::outrigger::Outrigger;
+use crate::reviews::load;
 use crate::support::{Cluster, deployment};
 
 pub(crate) async fn an_eviction_without_room_is_answered_429_in_words(cluster: Arc<Cluster>) -> Result<()> {
-    let (sandbox, _server) = guarded(&cluster, "words", &[]).await?;
+    let (sandbox, _server) = served_with(&cluster, "words", &[]).await?;
     make_budget(&sandbox, "web", json!({"maxUnavailable": 0})).await?;
     sandbox.create(&deployment("web").replicas(2).build()).await?;
     let pods = linked_pods(&sandbox, "web", 2).await?;
@@ -22,5 +27,26 @@ pub(crate) async fn an_eviction_without_room_is_answered_429_in_words(cluster: A
          2 of 2 pods are available, 2 are needed; try again in 5 s"
     );
     ensure!(refusal.message.ends_with(&words), "{}", refusal.message);
+    Ok(())
+}
+
+pub(crate) async fn three_hundred_reviews_take_exactly_what_there_is_in_few_writes(cluster: Arc<Cluster>) -> Result<()> {
+    const OWN: &str = "crowded-reviews";
+    define(&cluster).await?;
+    let sandbox = cluster.sandbox("reviews").await?;
+    let servers = try_join_all((0..3).map(|_| Outrigger::start(&cluster, OWN, &[]))).await?;
+    make_budget(&sandbox, "web", json!({"maxUnavailable": 150})).await?;
+    // No webhook is called for these: the reconciler links them.
+    sandbox.create(&deployment("web").replicas(300).build()).await?;
+    let pods = linked_pods(&sandbox, "web", 300).await?;
+    let servers: Vec<_> = servers.iter().collect();
+    for servers in [&servers[..], &servers[..1]] {
+        // What was admitted and does not happen is given back.
+        counted(&sandbox, "web", [300, 300, 150]).await?;
+        let load = load(&sandbox, &pods, servers).await?;
+        binaries::say(&format!("{} servers: {load}", servers.len()))?;
+        ensure!(load.allowed == 150, "{} are allowed", load.allowed);
+        ensure!((2..=60).contains(&load.writes), "{} writes", load.writes);
+    }
     Ok(())
 }

@@ -11,7 +11,8 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 
 use crate::control_plane::{eventually, without_proxy};
-use crate::guarding::{Fewest, counted, evict, guarded, linked_pods, make_budget, one_client};
+use crate::guarding::{Fewest, counted, evict, linked_pods, make_budget, one_client};
+use crate::injection::served_with;
 use crate::outrigger::Outrigger;
 use crate::supervisor::Program;
 use crate::support::{Cluster, Sandbox, deployment, is_ready};
@@ -31,7 +32,7 @@ struct Stage {
 
 impl Stage {
     async fn set_up(cluster: &Arc<Cluster>, purpose: &str) -> Result<Self> {
-        let (sandbox, server) = guarded(cluster, purpose, &[]).await?;
+        let (sandbox, server) = served_with(cluster, purpose, &[]).await?;
         let nodes = ["one", "two"].map(|number| format!("{}-{number}", sandbox.namespace));
         for (name, address) in nodes.iter().zip(100u8..) {
             applying::apply(&cluster.client(), "", node(&sandbox, name, address)?).await?;

@@ -12,8 +12,8 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use crate::forwarder::Forwarder;
-use crate::guarding::{Fewest, counted, define, evict, linked_pods, make_budget, one_client, watch_budget};
-use crate::injection::WEBHOOKS;
+use crate::guarding::{Fewest, counted, evict, linked_pods, make_budget, one_client, watch_budget};
+use crate::injection::{WEBHOOKS, define};
 use crate::keys::Identity;
 use crate::leaders::leading;
 use crate::outrigger::Outrigger;

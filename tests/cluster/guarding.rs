@@ -1,7 +1,6 @@
 //! Budgets in a real cluster: how they are made, how pods are evicted, and what is seen meanwhile.
 
 use std::cell::Cell;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ::outrigger::budget::api::PodUnavailableBudget;
@@ -12,30 +11,11 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, ResourceExt};
 use serde_json::{Value, json};
 
-use crate::applying;
-use crate::injection::{define as define_sets, served_from};
-use crate::outrigger::Outrigger;
 use crate::support::{Cluster, Sandbox, is_ready};
 use crate::watching::Watch;
 
-const DEFINITION: &str = include_str!("../../manifests/crds/podunavailablebudgets.policy.kruise.io.yaml");
 /// The annotation that links a pod to its budget.
 const LINK: &str = "pub.kruise.io/related-pub";
-
-/// Makes budgets known to the API server.
-pub(crate) async fn define(cluster: &Cluster) -> Result<()> {
-    define_sets(cluster).await?;
-    for document in applying::documents(DEFINITION)? {
-        applying::apply(&cluster.client(), "", document).await?;
-    }
-    Ok(())
-}
-
-/// A sandbox whose pods are guarded by a server of ours, with these flags.
-pub(crate) async fn guarded(cluster: &Arc<Cluster>, purpose: &str, flags: &[&str]) -> Result<(Sandbox, Outrigger)> {
-    define(cluster).await?;
-    served_from(cluster, purpose, "outrigger-system", flags).await
-}
 
 /// Makes a budget of the pods labelled `app=NAME`; further members of its spec are merged in.
 pub(crate) async fn make_budget(sandbox: &Sandbox, name: &str, spec: Value) -> Result<()> {

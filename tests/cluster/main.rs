@@ -30,6 +30,7 @@ mod nodes;
 mod order;
 mod outrigger;
 mod recovery;
+mod reviews;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod rollout;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
@@ -156,6 +157,7 @@ fn about_sets_and_leases(house: &Arc<House>) -> Vec<Trial> {
 fn about_budgets(house: &Arc<House>) -> Vec<Trial> {
     trials![house:
         beside_others budgets::an_eviction_without_room_is_answered_429_in_words,
+        beside_others budgets::three_hundred_reviews_take_exactly_what_there_is_in_few_writes,
         beside_others drains::a_drain_of_thirty_guarded_pods_ends_by_itself,
         beside_others drains::kubectl_drains_a_node_of_thirty_guarded_pods,
     ]
