@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::plan::Event;
 
-/// Who tells.
+/// Who tells, unless it is said otherwise.
 const CONTROLLER: &str = "sidecarset-controller";
 /// In whose name: whichever replica leads.
 const INSTANCE: &str = "outrigger";
@@ -65,13 +65,19 @@ impl Told {
 /// Tells events.
 pub struct Teller {
     client: Client,
+    controller: &'static str,
     told: Mutex<Told>,
 }
 
 impl Teller {
     /// Tells through this client.
     pub fn new(client: Client) -> Self {
-        Self { client, told: Mutex::default() }
+        Self::named(client, CONTROLLER)
+    }
+
+    /// Tells under the name of another controller.
+    pub fn named(client: Client, controller: &'static str) -> Self {
+        Self { client, controller, told: Mutex::default() }
     }
 
     /// Tells what was not told already. Returns within two seconds; what cannot be told is only logged: nothing depends on it.
@@ -97,7 +103,7 @@ impl Teller {
     async fn post(&self, event: Event, now: Timestamp, number: usize) {
         let namespace = if event.about.namespace.is_empty() { ELSEWHERE } else { &event.about.namespace };
         let events = Api::<Object>::namespaced(self.client.clone(), namespace);
-        let object = Self::object(&event, namespace, now, number);
+        let object = Object { reporting_controller: Some(self.controller.to_owned()), ..Self::object(&event, namespace, now, number) };
         if let Err(problem) = events.create(&PostParams::default(), &object).await {
             tracing::warn!(%problem, reason = event.reason, about = %event.about.name, "an event could not be told");
         }
@@ -128,7 +134,6 @@ impl Teller {
             note: Some(event.note.split_at(event.note.floor_char_boundary(LONGEST)).0.to_owned()),
             type_: some(if event.is_warning { "Warning" } else { "Normal" }),
             regarding: Some(regarding),
-            reporting_controller: some(CONTROLLER),
             reporting_instance: some(INSTANCE),
             ..Object::default()
         }

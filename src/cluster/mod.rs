@@ -7,4 +7,5 @@ pub mod client;
 pub mod events;
 pub mod facts;
 pub mod lease;
+pub mod protected;
 pub mod watch;

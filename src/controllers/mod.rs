@@ -2,6 +2,7 @@
 
 pub mod desk;
 pub mod pods;
+pub mod protection;
 pub mod runner;
 
 use std::sync::Arc;

@@ -29,6 +29,8 @@ mod loopback;
 mod nodes;
 mod order;
 mod outrigger;
+#[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
+mod protection;
 mod recovery;
 mod reviews;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
@@ -89,11 +91,9 @@ macro_rules! trials {
 }
 
 fn trials(house: &Arc<House>) -> Vec<Trial> {
+    let beside = [about_the_cluster(house), about_sets_and_leases(house), about_protection(house), about_rollouts(house), about_budgets(house)];
     // Those that run alone come last: the others would wait for them.
-    [about_the_cluster(house), about_sets_and_leases(house), about_rollouts(house), about_budgets(house), that_disturb_others(house)]
-        .into_iter()
-        .flatten()
-        .collect()
+    beside.into_iter().chain([that_disturb_others(house)]).flatten().collect()
 }
 
 fn about_the_cluster(house: &Arc<House>) -> Vec<Trial> {
@@ -160,6 +160,17 @@ fn about_budgets(house: &Arc<House>) -> Vec<Trial> {
         beside_others budgets::three_hundred_reviews_take_exactly_what_there_is_in_few_writes,
         beside_others drains::a_drain_of_thirty_guarded_pods_ends_by_itself,
         beside_others drains::kubectl_drains_a_node_of_thirty_guarded_pods,
+    ]
+}
+
+fn about_protection(house: &Arc<House>) -> Vec<Trial> {
+    trials![house:
+        beside_others protection::what_is_labelled_stays_with_no_server_of_ours,
+        beside_others protection::what_is_ours_is_kept_as_far_as_a_policy_can,
+        beside_others protection::a_namespace_that_goes_says_what_it_waits_for,
+        beside_others protection::claims_and_namespaces_stay_while_pods_hang_on_them,
+        beside_others protection::services_and_definitions_stay_while_they_are_used,
+        beside_others protection::a_protection_ends_when_its_time_has_come_and_an_event_says_so,
     ]
 }
 

@@ -24,7 +24,9 @@ pub(super) const EXCEPTIONS: &[(&str, &str)] = &[
     ("args", "telemetry::log::Format"),
     ("cluster", "server::admin::Readiness"),
     ("cluster", "telemetry::metrics::Metrics"),
+    ("cluster", "server::http::Settled"),
     ("manifests", "cluster::lease::election::NAME"),
+    ("offline", "server::http::Settled"),
     ("offline", "telemetry::metrics::Metrics"),
     ("server", "telemetry::metrics"),
 ];

@@ -6,11 +6,11 @@ const PATH: &str = "/validate-policy-kruise-io-podunavailablebudget";
 const ALPHA: &str = "policy.kruise.io/v1alpha1";
 const BETA: &str = "policy.kruise.io/v1beta1";
 
-fn review(state: &State, value: Value) -> Value {
-    reviews::answer(&Document { file: "test".to_owned(), number: 1, value }, state, NOW).unwrap()["response"].clone()
+fn review(state: &mut State, value: Value) -> Value {
+    reviews::answer(&Document { file: "test".to_owned(), number: 1, value }, state, &[], NOW).unwrap()["response"].clone()
 }
 
-fn judged(state: &State, version: &str, object: &Value, old: &Value) -> Value {
+fn judged(state: &mut State, version: &str, object: &Value, old: &Value) -> Value {
     let operation = if old.is_null() { "CREATE" } else { "UPDATE" };
     let resource = json!({"group": "policy.kruise.io", "version": version.rsplit('/').next(), "resource": "podunavailablebudgets"});
     let request =
@@ -20,7 +20,7 @@ fn judged(state: &State, version: &str, object: &Value, old: &Value) -> Value {
 
 fn converted(desired: &str, object: &Value) -> Value {
     let request = json!({"uid": "u", "desiredAPIVersion": desired, "objects": [object]});
-    review(&State::default(), json!({"kind": "ConversionReview", "apiVersion": "apiextensions.k8s.io/v1", "request": request}))
+    review(&mut State::default(), json!({"kind": "ConversionReview", "apiVersion": "apiextensions.k8s.io/v1", "request": request}))
 }
 
 /// A budget with every member, so that oddities find a place.
@@ -64,7 +64,7 @@ proptest! {
         other["metadata"]["name"] = json!("other");
         let version = good["apiVersion"].as_str().unwrap();
         for (new, old) in [(&bad, &good), (&good, &bad), (&other, &bad)] {
-            let response = judged(&state, version, new, if is_update { old } else { &Value::Null });
+            let response = judged(&mut state, version, new, if is_update { old } else { &Value::Null });
             match response["allowed"].as_bool() {
                 Some(true) => prop_assert_eq!(response.get("patch"), None),
                 Some(false) => prop_assert!(response["status"]["message"].as_str().is_some_and(|message| message.len() > 5), "{}", response),
