@@ -33,13 +33,14 @@ use crate::{
         events::Teller,
         facts::Facts,
         lease::{Candidacy, Term, election::Times, identity::Identity},
+        protected::Protected,
         watch::Feed,
     },
-    controllers::{Planner, runner::Runner},
+    controllers::{Planner, protection::Lifter, runner::Runner},
     handlers,
     manifests::{self, Rendering},
     offline::{
-        claims as memory,
+        self, claims as memory,
         documents::{self, Document},
         files::{self, Folder, Objects},
         pods, reviews,
@@ -137,7 +138,8 @@ impl Running {
         };
         self.tasks.spawn(follow.run(self.stop.clone()));
         let settled = memory::settled(self.state.clone(), objects.clone(), Arc::new(now));
-        Ok((Arc::new(move || objects.read().clone()), Outside { settled: Some(settled), asked: None }))
+        let asked = offline::ask::asked(objects.clone());
+        Ok((Arc::new(move || objects.read().clone()), Outside { settled: Some(settled), asked: Some(asked) }))
     }
 
     /// Follows the cluster; gives who answers the questions of handlers, and who takes what they claim.
@@ -167,9 +169,15 @@ impl Running {
         let runner = Runner {
             planner: Planner { state: self.state.clone(), facts: Facts::new(client.clone()), own_namespace, wall: Arc::new(now) },
             apply: Apply::new(client.clone(), feed.clone()),
-            teller: Teller::new(client),
+            teller: Teller::new(client.clone()),
             metrics: self.metrics.clone(),
         };
+        let lifter = Lifter {
+            protected: Protected::new(client.clone()),
+            teller: Teller::named(client, "protection-controller"),
+            wall: Arc::new(now),
+        };
+        self.tasks.spawn(lifter.run(self.leadership.subscribe(), self.stop.clone()));
         let leadership = self.leadership.subscribe();
         self.tasks.spawn(runner.run(leadership, touched, move || feed.is_synced(), self.stop.clone()));
     }
@@ -313,11 +321,11 @@ fn now() -> Timestamp {
     Timestamp::now()
 }
 
-fn offline_state(folder: &Path, common: &Common) -> anyhow::Result<State> {
+fn offline_state(folder: &Path, common: &Common) -> anyhow::Result<(State, Vec<serde_json::Value>)> {
     log::start(&common.log, common.log_format)?;
     let gates = common.gates()?;
     let folder = Folder { path: folder.to_owned(), own_namespace: common.namespace.clone(), gates };
-    Ok(folder.load()?.0)
+    Ok(folder.load()?)
 }
 
 fn read_all(files: &[PathBuf]) -> anyhow::Result<Vec<Document>> {
@@ -330,7 +338,7 @@ fn read_all(files: &[PathBuf]) -> anyhow::Result<Vec<Document>> {
 
 /// `outrigger inject`
 pub fn inject(arguments: &Inject) -> anyhow::Result<()> {
-    let state = offline_state(&arguments.from, &arguments.common)?;
+    let (state, _) = offline_state(&arguments.from, &arguments.common)?;
     let (mut out, mut notes) = (io::stdout().lock(), io::stderr().lock());
     for (index, document) in read_all(&arguments.files)?.iter().enumerate() {
         let injected = pods::inject(document, &state, now())?;
@@ -352,10 +360,10 @@ pub fn inject(arguments: &Inject) -> anyhow::Result<()> {
 
 /// `outrigger review`
 pub fn review(arguments: &Review) -> anyhow::Result<()> {
-    let mut state = offline_state(&arguments.from, &arguments.common)?;
+    let (mut state, objects) = offline_state(&arguments.from, &arguments.common)?;
     let mut out = io::stdout().lock();
     for document in read_all(&arguments.files)? {
-        writeln!(out, "{}", reviews::answer(&document, &mut state, now())?)?;
+        writeln!(out, "{}", reviews::answer(&document, &mut state, &objects, now())?)?;
     }
     Ok(())
 }

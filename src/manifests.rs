@@ -5,6 +5,7 @@
 mod access;
 mod compact;
 mod kustomize;
+mod protection;
 mod server;
 mod webhooks;
 
@@ -17,7 +18,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 
 use self::compact::Compact;
-use crate::{base::definition::Conversion, budget, handlers::TABLE, sidecarset};
+use crate::{
+    base::definition::Conversion,
+    budget,
+    handlers::TABLE,
+    protection::keys::{ALWAYS, LABEL},
+    sidecarset,
+};
 
 /// The name of everything that is rendered and needs no other one.
 const NAME: &str = "outrigger";
@@ -99,13 +106,15 @@ impl fmt::Display for Difference {
 /// All files.
 pub fn files(rendering: &Rendering) -> Result<Vec<File>, ManifestError> {
     let conversion = Conversion::Webhook { namespace: rendering.namespace.clone(), service: CONVERSION_SERVICE.to_owned() };
-    let definitions = [sidecarset::schema::definition(&conversion)?, budget::schema::definition(&conversion)?];
+    let mut definitions = [sidecarset::schema::definition(&conversion)?, budget::schema::definition(&conversion)?];
+    definitions.iter_mut().for_each(|definition| protect(&mut definition.metadata));
     let mut files = vec![
         file("namespace.yaml", &[yaml(&server::namespace(rendering))?]),
         file("rbac.yaml", &access::documents(rendering)?),
         file("service.yaml", &[yaml(&server::service(rendering))?, yaml(&server::conversion_service(rendering))?]),
         file("deployment.yaml", &[yaml(&server::deployment(rendering))?, yaml(&server::disruption_budget(rendering))?]),
         file("webhooks.yaml", &webhooks::documents(rendering, TABLE)?),
+        file("protection.yaml", &protection::documents()?),
         file("kustomization.yaml", &[kustomize::base()]),
         file("cert-manager/kustomization.yaml", &[kustomize::CERT_MANAGER.to_owned()]),
         file("cert-manager/certificate.yaml", &kustomize::certificates(rendering)?),
@@ -167,4 +176,9 @@ fn cluster_wide(name: &str) -> ObjectMeta {
 /// Metadata of something in our namespace.
 fn own(rendering: &Rendering, name: &str) -> ObjectMeta {
     ObjectMeta { namespace: Some(rendering.namespace.clone()), ..cluster_wide(name) }
+}
+
+/// With the label that keeps it until somebody takes the label off: with a definition all its objects would go.
+fn protect(metadata: &mut ObjectMeta) {
+    metadata.labels.get_or_insert_default().insert(LABEL.to_owned(), ALWAYS.to_owned());
 }

@@ -2,11 +2,12 @@
 //!
 //! Both ends are pure. Whoever drives the handler puts the question to an API server, or says that there is none.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use serde_json::Value;
 
 use super::verdict::Verdict;
+use crate::base::selector::Selector;
 
 /// What an API server is asked. A question is answered by one request, and changes nothing.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +15,8 @@ use super::verdict::Verdict;
 pub enum Question {
     /// What it has against this pod, were it made in our own namespace.
     DryRunPod(Value),
+    /// How many there are of these.
+    HowMany(Listing),
     /// This pod, as it is at this moment.
     Pod {
         /// Its namespace.
@@ -23,6 +26,65 @@ pub enum Question {
     },
 }
 
+/// Objects of one kind, and how they are counted. It is counted page by page, until something was found or everything was seen: a
+/// small number is exact, a large one is a lower bound.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listing {
+    /// API group, empty for the core one.
+    pub group: String,
+    /// A version that is served.
+    pub version: String,
+    /// The resource, as it stands in paths.
+    pub plural: String,
+    /// The kind's own name.
+    pub kind: String,
+    /// Where; everywhere if it is empty.
+    pub namespace: String,
+    /// Which labels they have.
+    pub labels: Selector,
+    /// Fields that they do not have with these values, as `status.phase` and `Failed`.
+    pub unlike: &'static [(&'static str, &'static str)],
+    /// What each of them counts for.
+    pub count: Count,
+}
+
+/// What an object counts for.
+#[derive(Clone)]
+pub struct Count {
+    /// Whether more of an object is looked at than its metadata.
+    pub is_of_content: bool,
+    of: Arc<dyn Fn(&Value) -> u64 + Send + Sync>,
+}
+
+impl Count {
+    /// Looks at metadata alone: that is all there is of an object.
+    pub fn by_metadata(of: impl Fn(&Value) -> u64 + Send + Sync + 'static) -> Self {
+        Self { is_of_content: false, of: Arc::new(of) }
+    }
+
+    /// Looks at whole objects.
+    pub fn by_content(of: impl Fn(&Value) -> u64 + Send + Sync + 'static) -> Self {
+        Self { is_of_content: true, of: Arc::new(of) }
+    }
+
+    /// What this object counts for.
+    pub fn of(&self, object: &Value) -> u64 {
+        (self.of)(object)
+    }
+}
+
+impl fmt::Debug for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Count").field("is_of_content", &self.is_of_content).finish_non_exhaustive()
+    }
+}
+
+impl PartialEq for Count {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.of, &other.of)
+    }
+}
+
 /// What was learned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -30,6 +92,13 @@ pub enum Answer {
     Good,
     /// It is not valid, for these reasons; never empty.
     Invalid(Vec<Cause>),
+    /// So many there are.
+    Counted {
+        /// How many were seen.
+        count: u64,
+        /// Whether everything was seen: there may be more otherwise.
+        is_all: bool,
+    },
     /// The object, as JSON.
     Found(String),
     /// There is no such object.

@@ -70,6 +70,11 @@ impl Selector {
         Ok(Self(requirements))
     }
 
+    /// The label has to be there, with one of these values.
+    pub fn one_of(key: &str, values: Vec<String>) -> Self {
+        Self(vec![Requirement::In(key.to_owned(), values)])
+    }
+
     /// Whether there is nothing to hold. What that means (all or nothing) differs between fields.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

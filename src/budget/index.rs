@@ -113,7 +113,9 @@ impl Budget {
     pub fn compile(budget: PodUnavailableBudget) -> Self {
         let PodUnavailableBudget { metadata, spec, status } = budget;
         let annotation = |key: &str| metadata.annotations.as_ref().and_then(|all| all.get(key)).map(String::as_str);
-        let mut problems = Vec::new();
+        let operations_said = annotation(PROTECT_OPERATIONS).filter(|_| spec.protect_operations.is_empty());
+        let total_said = annotation(PROTECT_TOTAL).filter(|_| spec.protect_total_replicas.is_none());
+        let mut problems = odd_annotations(operations_said, total_said);
         let mut compiled = |field: &str, selector: Option<&LabelSelector>| match Selector::compile(selector?) {
             Ok(selector) => Some(selector).filter(|selector| !selector.is_empty()),
             Err(problem) => {
@@ -131,8 +133,8 @@ impl Budget {
                 (None, Some(least)) => Need::MinAvailable(least),
                 (None, None) => Need::Nothing,
             },
-            operations: operations(&spec.protect_operations, annotation(PROTECT_OPERATIONS)),
-            total: spec.protect_total_replicas.or_else(|| annotation(PROTECT_TOTAL)?.trim().parse().ok()).filter(|total| *total > 0),
+            operations: operations(&spec.protect_operations, operations_said),
+            total: spec.protect_total_replicas.or_else(|| total_said?.trim().parse().ok()).filter(|total| *total > 0),
             problems,
         };
         Self {
@@ -234,6 +236,17 @@ fn operations(spec: &[String], annotation: Option<&str>) -> Vec<Operation> {
     }
 }
 
+/// What annotations say that cannot be used, of those that stand in for members of the spec.
+fn odd_annotations(operations: Option<&str>, total: Option<&str>) -> Vec<String> {
+    let names = operations.unwrap_or_default().split(',').map(str::trim).filter(|name| !name.is_empty());
+    let unknown = names.filter(|name| Operation::of(name).is_none());
+    let unknown = unknown.map(|name| format!("metadata.annotations[{PROTECT_OPERATIONS}]: there is no operation `{name}`"));
+    let is_odd = |text: &&str| !text.is_empty() && text.trim().parse::<i32>().map_or(true, |total| total < 1);
+    let total =
+        total.filter(is_odd).map(|text| format!("metadata.annotations[{PROTECT_TOTAL}]: expected a number of pods, found `{text}`"));
+    unknown.chain(total).collect()
+}
+
 /// All budgets.
 #[derive(Debug, Default)]
 pub struct Budgets {
@@ -303,5 +316,55 @@ impl Budgets {
     fn count(&mut self, before: Option<&Budget>, now: Option<&Budget>) {
         let count = |budget: Option<&Budget>| usize::from(budget.is_some_and(|budget| !budget.is_enforcing()));
         self.not_enforcing = (self.not_enforcing + count(now)).saturating_sub(count(before));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn rules(annotations: &Value, spec: &Value) -> Rules {
+        let budget = json!({"apiVersion": "policy.kruise.io/v1beta1", "kind": "PodUnavailableBudget", "metadata": {"name": "a", "annotations": annotations}, "spec": spec});
+        let budget = Budget::compile(serde_json::from_value(budget).unwrap());
+        (*budget.rules).clone()
+    }
+
+    #[test]
+    fn annotations_stand_in_for_members_that_the_spec_does_not_have() {
+        let annotations = json!({PROTECT_OPERATIONS: " EVICT ,UPDATE", PROTECT_TOTAL: "5"});
+        let of_annotations = rules(&annotations, &json!({}));
+        assert_eq!((of_annotations.operations, of_annotations.total), (vec![Operation::Evict, Operation::Update], Some(5)));
+        let of_spec = rules(&annotations, &json!({"protectOperations": ["DELETE"], "protectTotalReplicas": 7}));
+        assert_eq!((of_spec.operations, of_spec.total), (vec![Operation::Delete], Some(7)));
+        let of_nothing = rules(&json!({}), &json!({}));
+        assert_eq!((of_nothing.operations, of_nothing.total), (vec![Operation::Delete, Operation::Update, Operation::Evict], None));
+    }
+
+    #[test]
+    fn what_an_annotation_says_in_vain_is_a_problem() {
+        let odd = json!({PROTECT_OPERATIONS: "EVICT,DRAIN", PROTECT_TOTAL: "-3"});
+        let said = [
+            "metadata.annotations[kruise.io/pub-protect-operations]: there is no operation `DRAIN`",
+            "metadata.annotations[pub.kruise.io/protect-total-replicas]: expected a number of pods, found `-3`",
+        ];
+        assert_eq!(rules(&odd, &json!({})).problems, said);
+        assert_eq!(rules(&odd, &json!({"protectOperations": ["EVICT"], "protectTotalReplicas": 3})).problems, [""; 0]);
+        assert_eq!(rules(&json!({PROTECT_OPERATIONS: "", PROTECT_TOTAL: ""}), &json!({})).problems, [""; 0]);
+    }
+
+    #[test]
+    fn a_target_is_the_same_whatever_the_version() {
+        let target = |api_version: &str, name: &str| TargetReference {
+            api_version: api_version.to_owned(),
+            kind: "Deployment".to_owned(),
+            name: name.to_owned(),
+        };
+        assert!(target("apps/v1", "a").names_the_same(&target("apps/v1beta1", "a")));
+        assert!(!target("apps/v1", "a").names_the_same(&target("apps/v1", "b")));
+        // Without a slash it is a version of the core group.
+        assert!(!target("apps/v1", "a").names_the_same(&target("apps", "a")));
+        assert!(!target("a/b/c", "a").names_the_same(&target("a/b/c", "a")));
     }
 }

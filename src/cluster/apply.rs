@@ -212,11 +212,20 @@ pub(super) fn requests(target: &Target) -> Request {
 }
 
 fn path(kind: Kind, namespace: &str) -> String {
-    let root = root(kind);
-    if namespace.is_empty() { format!("{root}/{}", kind.plural) } else { format!("{root}/namespaces/{namespace}/{}", kind.plural) }
+    resources(&root(kind), namespace, kind.plural)
+}
+
+/// Where the objects of a resource are, in a namespace or everywhere.
+pub(super) fn resources(root: &str, namespace: &str, plural: &str) -> String {
+    if namespace.is_empty() { format!("{root}/{plural}") } else { format!("{root}/namespaces/{namespace}/{plural}") }
 }
 
 /// Where the resources of a kind's group and version are.
 pub(super) fn root(kind: Kind) -> String {
-    if kind.group.is_empty() { format!("/api/{}", kind.version) } else { format!("/apis/{}/{}", kind.group, kind.version) }
+    group_root(kind.group, kind.version)
+}
+
+/// Where the resources of a group and version are.
+pub(super) fn group_root(group: &str, version: &str) -> String {
+    if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") }
 }

@@ -16,7 +16,7 @@ use crate::plan::{Event, Kind};
 
 /// Who tells of budgets.
 const OF_BUDGETS: &str = "podunavailablebudget-controller";
-/// Who tells of everything else.
+/// Who tells, unless it is said otherwise.
 const CONTROLLER: &str = "sidecarset-controller";
 /// In whose name: whichever replica leads.
 const INSTANCE: &str = "outrigger";
@@ -67,13 +67,19 @@ impl Told {
 /// Tells events.
 pub struct Teller {
     client: Client,
+    controller: &'static str,
     told: Mutex<Told>,
 }
 
 impl Teller {
     /// Tells through this client.
     pub fn new(client: Client) -> Self {
-        Self { client, told: Mutex::default() }
+        Self::named(client, CONTROLLER)
+    }
+
+    /// Tells under the name of another controller.
+    pub fn named(client: Client, controller: &'static str) -> Self {
+        Self { client, controller, told: Mutex::default() }
     }
 
     /// Tells what was not told already. Returns within two seconds; what cannot be told is only logged: nothing depends on it.
@@ -99,7 +105,8 @@ impl Teller {
     async fn post(&self, event: Event, now: Timestamp, number: usize) {
         let namespace = if event.about.namespace.is_empty() { ELSEWHERE } else { &event.about.namespace };
         let events = Api::<Object>::namespaced(self.client.clone(), namespace);
-        let object = Self::object(&event, namespace, now, number);
+        let controller = if event.about.kind == Kind::BUDGET { OF_BUDGETS } else { self.controller };
+        let object = Object { reporting_controller: Some(controller.to_owned()), ..Self::object(&event, namespace, now, number) };
         if let Err(problem) = events.create(&PostParams::default(), &object).await {
             tracing::warn!(%problem, reason = event.reason, about = %event.about.name, "an event could not be told");
         }
@@ -130,7 +137,6 @@ impl Teller {
             note: Some(event.note.split_at(event.note.floor_char_boundary(LONGEST)).0.to_owned()),
             type_: some(if event.is_warning { "Warning" } else { "Normal" }),
             regarding: Some(regarding),
-            reporting_controller: some(if about.kind == Kind::BUDGET { OF_BUDGETS } else { CONTROLLER }),
             reporting_instance: some(INSTANCE),
             ..Object::default()
         }

@@ -7,5 +7,6 @@ pub mod client;
 pub mod events;
 pub mod facts;
 pub mod lease;
+pub mod protected;
 pub mod scales;
 pub mod watch;

@@ -3,6 +3,7 @@
 pub mod budgets;
 pub mod desk;
 pub mod pods;
+pub mod protection;
 pub mod runner;
 
 use std::sync::Arc;

@@ -7,6 +7,7 @@
 pub mod budget_link;
 pub mod budgets;
 pub mod convert;
+pub mod delete;
 pub mod guard;
 pub mod objects;
 pub mod pod;
@@ -85,6 +86,8 @@ pub enum Scope {
     /// All but those of our own namespace and of `kube-system`, which must come up without us, and of namespaces and
     /// objects with [`OPT_OUT_LABEL`].
     Ordinary,
+    /// Those about objects with the label of deletion protection, whatever its value.
+    Protected,
 }
 
 /// What the API server does when a hook does not answer in time.
@@ -156,6 +159,69 @@ pub const TABLE: &[Registration] = &[
         // A budget that cannot be understood guards nothing, and its author would not know.
         ..SIDECAR_SETS
     },
+    Registration { path: "/validate-namespace", name: "vnamespace.outrigger.kruise.io", resources: &["namespaces"], ..PROTECTED },
+    Registration { path: "/validate-service", name: "vservice.outrigger.kruise.io", resources: &["services"], ..PROTECTED },
+    Registration {
+        path: "/validate-persistentvolumeclaim",
+        name: "vpersistentvolumeclaim.outrigger.kruise.io",
+        resources: &["persistentvolumeclaims"],
+        ..PROTECTED
+    },
+    Registration {
+        path: "/validate-customresourcedefinition",
+        name: "vcustomresourcedefinition.outrigger.kruise.io",
+        group: "apiextensions.k8s.io",
+        versions: &["v1", "v1beta1"],
+        resources: &["customresourcedefinitions"],
+        ..PROTECTED
+    },
+    Registration {
+        path: "/validate-ingress",
+        name: "vingress.outrigger.kruise.io",
+        group: "networking.k8s.io",
+        versions: &["v1", "v1beta1"],
+        resources: &["ingresses"],
+        ..PROTECTED
+    },
+    Registration {
+        path: "/validate-apps-deployment",
+        name: "vdeployment.outrigger.kruise.io",
+        group: "apps",
+        resources: &["deployments"],
+        ..PROTECTED
+    },
+    Registration {
+        path: "/validate-apps-replicaset",
+        name: "vreplicaset.outrigger.kruise.io",
+        group: "apps",
+        resources: &["replicasets"],
+        ..PROTECTED
+    },
+    Registration {
+        path: "/validate-apps-statefulset",
+        name: "vstatefulset.outrigger.kruise.io",
+        group: "apps",
+        resources: &["statefulsets"],
+        ..PROTECTED
+    },
+    Registration {
+        path: "/validate-apps-kruise-io-cloneset",
+        name: "vcloneset.outrigger.kruise.io",
+        resources: &["clonesets"],
+        ..PROTECTED_BY_KRUISE
+    },
+    Registration {
+        path: "/validate-apps-kruise-io-statefulset",
+        name: "vadvancedstatefulset.outrigger.kruise.io",
+        resources: &["statefulsets"],
+        ..PROTECTED_BY_KRUISE
+    },
+    Registration {
+        path: "/validate-apps-kruise-io-uniteddeployment",
+        name: "vuniteddeployment.outrigger.kruise.io",
+        resources: &["uniteddeployments"],
+        ..PROTECTED_BY_KRUISE
+    },
 ];
 
 /// What the hooks that guard pods have in common.
@@ -175,6 +241,27 @@ const GUARD: Registration = Registration {
     asked_again: false,
     handler: guard::validate,
 };
+
+/// What the hooks of deletion protection have in common: only what is labelled can ever be held up.
+const PROTECTED: Registration = Registration {
+    path: "",
+    name: "",
+    mutates: false,
+    group: "",
+    versions: &["v1"],
+    resources: &[],
+    operations: &["DELETE"],
+    scope: Scope::Protected,
+    // What is gone does not come back.
+    unanswered: Unanswered::Refuse,
+    timeout_seconds: 5,
+    side_effects: SideEffects::Never,
+    asked_again: false,
+    handler: delete::validate,
+};
+
+/// The same for workloads of the reference.
+const PROTECTED_BY_KRUISE: Registration = Registration { group: "apps.kruise.io", versions: &["v1alpha1", "v1beta1"], ..PROTECTED };
 
 /// What the hooks of the SidecarSet object have in common. Each is registered for both versions, so it is asked in the one that
 /// the client wrote.

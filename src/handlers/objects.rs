@@ -92,7 +92,7 @@ fn stand_in(set: &SidecarSet) -> Value {
 
 fn with(answer: Answer, set: &SidecarSet, mut findings: Findings) -> Findings {
     match answer {
-        Answer::Good | Answer::Found(_) | Answer::Absent => {}
+        Answer::Good | Answer::Counted { .. } | Answer::Found(_) | Answer::Absent => {}
         Answer::Invalid(causes) => {
             let causes: Vec<_> = causes.into_iter().map(|cause| (cause.field, cause.message)).collect();
             findings.errors.extend(validate::from_stand_in(set, &causes));

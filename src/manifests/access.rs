@@ -1,13 +1,31 @@
 //! What the server may read and write: no more than it does.
 
-use k8s_openapi::api::{
-    core::v1::ServiceAccount,
-    rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject},
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::{
+        core::v1::ServiceAccount,
+        rbac::v1::{AggregationRule, ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject},
+    },
+    apimachinery::pkg::apis::meta::v1::LabelSelector,
 };
 
-use crate::{cluster::lease::election::NAME as LEASE, sidecarset::whitelist::CONFIGURATION};
+use crate::{
+    cluster::lease::election::NAME as LEASE,
+    protection::{kind::ALL, until},
+    sidecarset::whitelist::CONFIGURATION,
+};
 
 use super::{ManifestError, NAME, Rendering, cluster_wide, own, yaml};
+
+/// What may be listed because a definition labelled `Cascading` defines it.
+const COUNTED: &str = "outrigger-counted";
+/// A `ClusterRole` with this label set to `true` adds to [`COUNTED`].
+const ADDS_TO_COUNTED: &str = "outrigger.dev/aggregate-to-counted";
+/// What Kubernetes puts on roles of those who may look at everything but secrets.
+const ADDS_TO_VIEW: &str = "rbac.authorization.k8s.io/aggregate-to-view";
+/// The right to lift the protection of what is protected until a time.
+const LIFTED: &str = "outrigger-lifted";
 
 pub(super) fn documents(rendering: &Rendering) -> Result<Vec<String>, ManifestError> {
     let account = ServiceAccount { metadata: own(rendering, NAME), ..ServiceAccount::default() };
@@ -30,16 +48,53 @@ pub(super) fn documents(rendering: &Rendering) -> Result<Vec<String>, ManifestEr
     };
     let rules = everywhere.rules.get_or_insert_default();
     rules.extend(ends_of_jobs());
+    rules.extend(what_hangs_on_protected_objects());
     rules.extend(budgets());
     let mut rules =
         vec![mirrored("apps", "controllerrevisions"), allowed("apps", &["controllerrevisions"], &["create", "patch", "delete"])];
     rules.extend(lease());
     rules.extend([configuration(), dry_runs()]);
     let at_home = Role { metadata: own(rendering, NAME), rules: Some(rules) };
-    let everywhere_bound =
-        ClusterRoleBinding { metadata: cluster_wide(NAME), role_ref: role("ClusterRole"), subjects: Some(vec![us(rendering)]) };
-    let at_home_bound = RoleBinding { metadata: own(rendering, NAME), role_ref: role("Role"), subjects: Some(vec![us(rendering)]) };
-    Ok(vec![yaml(&account)?, yaml(&everywhere)?, yaml(&everywhere_bound)?, yaml(&at_home)?, yaml(&at_home_bound)?])
+    let at_home_bound = RoleBinding { metadata: own(rendering, NAME), role_ref: role("Role", NAME), subjects: Some(vec![us(rendering)]) };
+    Ok(vec![
+        yaml(&account)?,
+        yaml(&everywhere)?,
+        yaml(&bound(rendering, NAME))?,
+        yaml(&at_home)?,
+        yaml(&at_home_bound)?,
+        yaml(&counted())?,
+        yaml(&bound(rendering, COUNTED))?,
+        yaml(&lifted())?,
+        yaml(&bound(rendering, LIFTED))?,
+    ])
+}
+
+fn bound(rendering: &Rendering, name: &str) -> ClusterRoleBinding {
+    ClusterRoleBinding { metadata: cluster_wide(name), role_ref: role("ClusterRole", name), subjects: Some(vec![us(rendering)]) }
+}
+
+/// What is counted before a namespace, a Service or a claim labelled `Cascading` is deleted, beside pods.
+fn what_hangs_on_protected_objects() -> [PolicyRule; 2] {
+    [allowed("", &["persistentvolumeclaims"], &["list"]), allowed("discovery.k8s.io", &["endpointslices"], &["list"])]
+}
+
+/// Objects of any definition are counted, but RBAC cannot allow to list everything except secrets. So whoever may look at everything may
+/// lend us that, and whoever has more adds a role.
+fn counted() -> ClusterRole {
+    let labelled =
+        |key: &str| LabelSelector { match_labels: Some([(key.to_owned(), "true".to_owned())].into()), ..LabelSelector::default() };
+    let rule = AggregationRule { cluster_role_selectors: Some(vec![labelled(ADDS_TO_COUNTED), labelled(ADDS_TO_VIEW)]) };
+    ClusterRole { metadata: cluster_wide(COUNTED), aggregation_rule: Some(rule), rules: None }
+}
+
+/// A role of its own, so that an installation can do without: RBAC cannot allow to change labels alone.
+fn lifted() -> ClusterRole {
+    let mut resources: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for kind in until::KINDS.iter().chain(ALL.iter().map(|protectable| &protectable.kind)) {
+        resources.entry(kind.group).or_default().push(kind.plural);
+    }
+    let rules = resources.iter().map(|(group, resources)| allowed(group, resources, &["list", "patch"])).collect();
+    ClusterRole { metadata: cluster_wide(LIFTED), rules: Some(rules), ..ClusterRole::default() }
 }
 
 /// The verbs that a watch with its first list needs.
@@ -90,8 +145,8 @@ fn dry_runs() -> PolicyRule {
     allowed("", &["pods"], &["create"])
 }
 
-fn role(kind: &str) -> RoleRef {
-    RoleRef { api_group: Some("rbac.authorization.k8s.io".to_owned()), kind: kind.to_owned(), name: NAME.to_owned() }
+fn role(kind: &str, name: &str) -> RoleRef {
+    RoleRef { api_group: Some("rbac.authorization.k8s.io".to_owned()), kind: kind.to_owned(), name: name.to_owned() }
 }
 
 fn us(rendering: &Rendering) -> Subject {

@@ -5,12 +5,15 @@ use k8s_openapi::{
         MatchCondition, MutatingWebhook, MutatingWebhookConfiguration, RuleWithOperations, ServiceReference, ValidatingWebhook,
         ValidatingWebhookConfiguration, WebhookClientConfig,
     },
-    apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement},
+    apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement, ObjectMeta},
 };
 
-use super::{ManifestError, NAME, Rendering, SERVICE, cluster_wide, yaml};
-use crate::budget::keys::{RELATED, RELATED_OLD};
-use crate::handlers::{OPT_OUT_LABEL, OPT_OUT_VALUE, Registration, Scope, SideEffects, Unanswered};
+use super::{ManifestError, NAME, Rendering, SERVICE, cluster_wide, protect, yaml};
+use crate::{
+    budget::keys::{RELATED, RELATED_OLD},
+    handlers::{OPT_OUT_LABEL, OPT_OUT_VALUE, Registration, Scope, SideEffects, Unanswered},
+    protection::keys::LABEL,
+};
 
 /// One configuration for the hooks that change objects, one for those that judge them; neither if it were empty.
 pub(super) fn documents(rendering: &Rendering, table: &[Registration]) -> Result<Vec<String>, ManifestError> {
@@ -18,13 +21,20 @@ pub(super) fn documents(rendering: &Rendering, table: &[Registration]) -> Result
     let mut documents = Vec::new();
     if !mutating.is_empty() {
         let webhooks = mutating.into_iter().map(|row| mutating_webhook(rendering, row)).collect();
-        documents.push(yaml(&MutatingWebhookConfiguration { metadata: cluster_wide(NAME), webhooks: Some(webhooks) })?);
+        documents.push(yaml(&MutatingWebhookConfiguration { metadata: metadata(), webhooks: Some(webhooks) })?);
     }
     if !validating.is_empty() {
         let webhooks = validating.into_iter().map(|row| validating_webhook(rendering, row)).collect();
-        documents.push(yaml(&ValidatingWebhookConfiguration { metadata: cluster_wide(NAME), webhooks: Some(webhooks) })?);
+        documents.push(yaml(&ValidatingWebhookConfiguration { metadata: metadata(), webhooks: Some(webhooks) })?);
     }
     Ok(documents)
+}
+
+/// Without them nothing is injected and nothing is guarded: they are protected, as far as a policy can.
+fn metadata() -> ObjectMeta {
+    let mut metadata = cluster_wide(NAME);
+    protect(&mut metadata);
+    metadata
 }
 
 fn mutating_webhook(rendering: &Rendering, row: &Registration) -> MutatingWebhook {
@@ -111,14 +121,22 @@ fn rule(row: &Registration) -> RuleWithOperations {
 fn namespaces(rendering: &Rendering, row: &Registration) -> Option<LabelSelector> {
     let ours_and_the_clusters = || not_in("kubernetes.io/metadata.name", &["kube-system", &rendering.namespace]);
     match row.scope {
-        Scope::Everything => None,
+        Scope::Everything | Scope::Protected => None,
         Scope::Guarded | Scope::Elsewhere => Some(selector(vec![ours_and_the_clusters()])),
         Scope::Ordinary => Some(selector(vec![ours_and_the_clusters(), not_in(OPT_OUT_LABEL, &[OPT_OUT_VALUE])])),
     }
 }
 
 fn objects(row: &Registration) -> Option<LabelSelector> {
-    (row.scope == Scope::Ordinary).then(|| selector(vec![not_in(OPT_OUT_LABEL, &[OPT_OUT_VALUE])]))
+    match row.scope {
+        Scope::Everything | Scope::Guarded | Scope::Elsewhere => None,
+        Scope::Ordinary => Some(selector(vec![not_in(OPT_OUT_LABEL, &[OPT_OUT_VALUE])])),
+        Scope::Protected => Some(selector(vec![exists(LABEL)])),
+    }
+}
+
+fn exists(key: &str) -> LabelSelectorRequirement {
+    LabelSelectorRequirement { key: key.to_owned(), operator: "Exists".to_owned(), values: None }
 }
 
 fn selector(requirements: Vec<LabelSelectorRequirement>) -> LabelSelector {

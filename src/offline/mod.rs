@@ -1,5 +1,6 @@
 //! The doors that need no cluster: a folder of manifests is the cluster.
 
+pub mod ask;
 pub mod claims;
 pub mod documents;
 pub mod files;

@@ -4,12 +4,11 @@ use jiff::Timestamp;
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    claims,
+    ask, claims,
     documents::{Document, DocumentError},
 };
 use crate::{
     admission::{
-        ask::Answer,
         edits::Edits,
         review::{self, Request},
         verdict::{Decision, Outcome},
@@ -22,8 +21,8 @@ use crate::{
 ///
 /// An admission review goes through every hook that the API server would ask, in its order, and gets one answer: the patch of
 /// those that change, unless one of those that judge says no. A document with a `path` beside its `request` is a review as one
-/// hook gets it, and is answered by that hook alone.
-pub fn answer(document: &Document, state: &mut State, now: Timestamp) -> Result<Value, DocumentError> {
+/// hook gets it, and is answered by that hook alone. What a hook asks, `objects` answer.
+pub fn answer(document: &Document, state: &mut State, objects: &[Value], now: Timestamp) -> Result<Value, DocumentError> {
     let wrong = |field: &str, problem: String| document.error(field, problem);
     let body = document.value.to_string();
     let response = if document.value.get("kind").and_then(Value::as_str) == Some("ConversionReview") {
@@ -35,7 +34,7 @@ pub fn answer(document: &Document, state: &mut State, now: Timestamp) -> Result<
             Some(path) => TABLE.iter().find(|hook| hook.path == path).into_iter().collect(),
             None => handlers::of(&request).collect(),
         };
-        let decision = decide(&request, hooks, state, now).map_err(|problem| wrong("request.object", problem))?;
+        let decision = decide(&request, hooks, (state, objects), now).map_err(|problem| wrong("request.object", problem))?;
         review::write(&request.uid, &decision)
     };
     serde_json::from_slice(&response).map_err(|error| wrong("response", error.to_string()))
@@ -45,7 +44,7 @@ pub fn answer(document: &Document, state: &mut State, now: Timestamp) -> Result<
 fn decide<'h>(
     request: &Request<'_>,
     hooks: impl IntoIterator<Item = &'h Registration>,
-    state: &mut State,
+    (state, objects): (&mut State, &[Value]),
     now: Timestamp,
 ) -> Result<Decision, String> {
     let mut answer = Decision::default();
@@ -53,7 +52,7 @@ fn decide<'h>(
     for hook in hooks {
         let seen = Request { object: object.as_deref(), ..request.clone() };
         let verdict = (hook.handler)(&seen, &state.snapshot(), now);
-        let decision = decided(verdict, state, now);
+        let decision = decided(verdict, state, objects, now);
         answer.warnings.extend(decision.warnings);
         match decision.outcome {
             Outcome::Deny(denial) => return Ok(Decision { outcome: Outcome::Deny(denial), ..answer }),
@@ -68,15 +67,15 @@ fn decide<'h>(
     Ok(answer)
 }
 
-/// The decision: nobody is asked, and what is claimed is taken from the picture.
-fn decided(mut verdict: Verdict, state: &mut State, now: Timestamp) -> Decision {
+/// The decision: these objects are asked, and what is claimed is taken from the picture.
+fn decided(mut verdict: Verdict, state: &mut State, objects: &[Value], now: Timestamp) -> Decision {
     loop {
         match verdict {
             Verdict::Decided(decision) => return decision,
             Verdict::Claim(claims) => return claims::settle(state, claims, now).0,
-            Verdict::Ask(ask) => {
-                let nobody = ask.questions.iter().map(|_| Answer::nobody()).collect();
-                verdict = ask.settle(nobody);
+            Verdict::Ask(open) => {
+                let answers = open.questions.iter().map(|question| ask::answer(question, objects)).collect();
+                verdict = open.settle(answers);
             }
         }
     }

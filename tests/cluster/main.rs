@@ -24,6 +24,8 @@ mod loopback;
 mod nodes;
 mod order;
 mod outrigger;
+#[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
+mod protection;
 mod recovery;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod rollout;
@@ -84,7 +86,7 @@ macro_rules! trials {
 
 fn trials(house: &Arc<House>) -> Vec<Trial> {
     // Those that run alone come last: the others would wait for them.
-    [about_the_cluster(house), about_sets_and_leases(house), about_rollouts(house), that_disturb_others(house)]
+    [about_the_cluster(house), about_sets_and_leases(house), about_protection(house), about_rollouts(house), that_disturb_others(house)]
         .into_iter()
         .flatten()
         .collect()
@@ -145,6 +147,17 @@ fn about_sets_and_leases(house: &Arc<House>) -> Vec<Trial> {
         beside_others sets::a_set_is_filled_in_hashed_and_judged,
         beside_others sets::the_api_server_judges_containers_by_its_own_rules,
         beside_others sets::the_whitelist_of_annotations_is_followed,
+    ]
+}
+
+fn about_protection(house: &Arc<House>) -> Vec<Trial> {
+    trials![house:
+        beside_others protection::what_is_labelled_stays_with_no_server_of_ours,
+        beside_others protection::what_is_ours_is_kept_as_far_as_a_policy_can,
+        beside_others protection::a_namespace_that_goes_says_what_it_waits_for,
+        beside_others protection::claims_and_namespaces_stay_while_pods_hang_on_them,
+        beside_others protection::services_and_definitions_stay_while_they_are_used,
+        beside_others protection::a_protection_ends_when_its_time_has_come_and_an_event_says_so,
     ]
 }
 

@@ -90,7 +90,7 @@ fn offline(state: &mut State, one: &Value, now: Timestamp) -> Value {
     let mut value = review(&one["request"]);
     value["path"] = one["path"].clone();
     let document = Document { file: "case".to_owned(), number: 1, value };
-    reviews::answer(&document, state, now).unwrap()["response"].clone()
+    reviews::answer(&document, state, &[], now).unwrap()["response"].clone()
 }
 
 fn https(server: &HttpsServer, one: &Value) -> Value {

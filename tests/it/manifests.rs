@@ -3,6 +3,7 @@
 mod budgets;
 mod definition;
 mod examples;
+mod protection;
 
 use std::path::{Path, PathBuf};
 
@@ -171,6 +172,8 @@ fn the_server_may_do_what_it_does_and_nothing_else() {
             {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]},
             {"apiGroups": ["apps.kruise.io"], "resources": ["containerrecreaterequests"], "verbs": ["get", "create"]},
             {"apiGroups": [""], "resources": ["pods/finalizers"], "verbs": ["update"]},
+            {"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["list"]},
+            {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list"]},
             {"apiGroups": ["apps"], "resources": ["deployments", "replicasets", "statefulsets"], "verbs": read},
             {"apiGroups": [""], "resources": ["replicationcontrollers"], "verbs": read},
             {"apiGroups": ["apps.kruise.io"], "resources": ["clonesets", "statefulsets"], "verbs": read},

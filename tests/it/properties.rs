@@ -139,7 +139,7 @@ fn set(name: &'static str, sidecars: [&'static str; 2], init: &'static str) -> i
 fn answer(state: &mut State, pod: &Value, now: Timestamp) -> (Value, Value) {
     let request = json!({"uid": "u", "operation": "CREATE", "resource": {"group": "", "version": "v1", "resource": "pods"}, "namespace": "shop", "object": pod});
     let value = json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": request});
-    let response = reviews::answer(&Document { file: "test".to_owned(), number: 1, value }, state, now).unwrap()["response"].clone();
+    let response = reviews::answer(&Document { file: "test".to_owned(), number: 1, value }, state, &[], now).unwrap()["response"].clone();
     let object = patched(&request, &response);
     (response, object)
 }
@@ -236,7 +236,7 @@ proptest! {
         }
         let request = json!({"uid": "u", "operation": "CREATE", "resource": {"group": "", "version": "v1", "resource": "pods"}, "namespace": "shop", "object": pod});
         let value = json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": request});
-        let response = reviews::answer(&Document { file: "test".to_owned(), number: 1, value }, &mut state, NOW).unwrap()["response"].clone();
+        let response = reviews::answer(&Document { file: "test".to_owned(), number: 1, value }, &mut state, &[], NOW).unwrap()["response"].clone();
         match response["allowed"].as_bool() {
             // What is patched can be patched: the pointers of the patch exist.
             Some(true) => drop(patched(&request, &response)),

@@ -25,6 +25,7 @@ pub(super) const EXCEPTIONS: &[(&str, &str)] = &[
     ("cluster", "server::admin::Readiness"),
     ("cluster", "server::http::Settled"),
     ("cluster", "telemetry::metrics::Metrics"),
+    ("cluster", "server::http::Settled"),
     ("manifests", "cluster::lease::election::NAME"),
     ("offline", "server::http::Settled"),
     ("offline", "telemetry::metrics::Metrics"),

@@ -22,7 +22,7 @@ fn review(desired: &Value, objects: &Value) -> Value {
 
 fn offline(review: &Value) -> Value {
     let document = Document { file: "case".to_owned(), number: 1, value: review.clone() };
-    reviews::answer(&document, &mut State::default(), Timestamp::constant(0, 0)).unwrap()
+    reviews::answer(&document, &mut State::default(), &[], Timestamp::constant(0, 0)).unwrap()
 }
 
 /// The answers of both doors, which must be one.

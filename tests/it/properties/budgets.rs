@@ -7,7 +7,7 @@ const ALPHA: &str = "policy.kruise.io/v1alpha1";
 const BETA: &str = "policy.kruise.io/v1beta1";
 
 fn review(state: &mut State, value: Value) -> Value {
-    reviews::answer(&Document { file: "test".to_owned(), number: 1, value }, state, NOW).unwrap()["response"].clone()
+    reviews::answer(&Document { file: "test".to_owned(), number: 1, value }, state, &[], NOW).unwrap()["response"].clone()
 }
 
 fn judged(state: &mut State, version: &str, object: &Value, old: &Value) -> Value {

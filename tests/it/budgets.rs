@@ -1,0 +1,5 @@
+//! Budgets as a whole: guard, claims and reconciler of several replicas over one API server.
+
+mod api;
+mod model;
+mod replica;
