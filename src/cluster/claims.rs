@@ -70,7 +70,7 @@ pub struct Turnstile {
 impl Turnstile {
     /// Takes through this client, from the objects of this picture first. The client must send each request once.
     pub fn new(client: Client, feed: Feed, tasks: TaskTracker, wall: Arc<dyn Fn() -> Timestamp + Send + Sync>) -> Self {
-        let (teller, metrics) = (Teller::new(client.clone()), Arc::clone(&feed.metrics));
+        let (teller, metrics) = (Teller::named(client.clone(), "pub-controller"), Arc::clone(&feed.metrics));
         Self { client, feed, teller, tasks, metrics, wall, queues: Mutex::default() }
     }
 
