@@ -1,6 +1,9 @@
 //! What the reconciler of a budget looks at, taken from the picture of the cluster at one moment.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{index::Budget, subject::Subject};
 use crate::base::workload::{Owner, Workload};
@@ -27,6 +30,8 @@ pub struct Picture {
     pub recorded: BTreeMap<Arc<str>, Arc<Subject>>,
     /// What the API server says of workloads that are not mirrored.
     pub scales: BTreeMap<Coordinates, Scale>,
+    /// Pods of which the picture is behind: they go or have gone, by what the API server says.
+    pub behind: BTreeSet<Arc<str>>,
 }
 
 /// Pods of one controller.

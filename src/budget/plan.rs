@@ -1,8 +1,8 @@
 //! What is to be done about a budget: its status, the links of its pods, and what is told. (reference: `pub.md` §9)
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde_json::{Map, Value, json};
 
@@ -34,6 +34,17 @@ pub fn wanted(picture: &Picture) -> Vec<Owner> {
     count(picture).pending.into_iter().cloned().collect()
 }
 
+/// The pods whose records are over although they are still there, as far as is known. What is known may be behind: before others may go
+/// in their place, the API server has to say that it is so.
+pub fn unsure(picture: &Picture, now: Timestamp) -> Vec<Arc<Subject>> {
+    let Records { stayed, changed, .. } = records(picture, now);
+    stayed.into_iter().chain(changed).collect()
+}
+
+fn records(picture: &Picture, now: Timestamp) -> Records {
+    Records::kept(&picture.budget.status, &picture.recorded, &picture.behind, now)
+}
+
 /// What was found out about a budget.
 struct Found<'p> {
     count: Count<'p>,
@@ -52,7 +63,7 @@ pub fn plan(picture: &Picture, now: Timestamp) -> Plan {
     let status = status(picture, &found, &enforcing, now);
     let mut plan = Plan { each: links(picture, &found.count), ..Plan::default() };
     plan.events = tell::events(picture, &found.count, &found.records, &enforcing);
-    plan.again = again(&found, now).map(|at| at.duration_since(now));
+    plan.again = again(picture, &found, now).map(|at| at.duration_since(now));
     if !budget.has_status || status != budget.status {
         plan.status = Some(patch(picture, &status));
     }
@@ -69,17 +80,18 @@ pub fn status_of(picture: &Picture, now: Timestamp) -> PodUnavailableBudgetStatu
 fn find(picture: &Picture, now: Timestamp) -> Found<'_> {
     let count = count(picture);
     let desired = desired(&picture.budget.rules.need, &count);
-    Found { count, records: Records::kept(&picture.budget.status, &picture.recorded, now), desired }
+    Found { count, records: records(picture, now), desired }
 }
 
 /// When the plan is to be made again if nothing happens.
-fn again(found: &Found<'_>, now: Timestamp) -> Option<Timestamp> {
+fn again(picture: &Picture, found: &Found<'_>, now: Timestamp) -> Option<Timestamp> {
     let is_unanswered = found.count.unlearnt.is_some_and(|unlearnt| matches!(unlearnt.scale, Scale::Unanswered(_)));
     let seconds = if is_unanswered { ASK_SOON } else { ASK_AGAIN };
-    let asked = found.count.is_asked.then(|| now.checked_add(jiff::SignedDuration::from_secs(seconds)).ok()).flatten();
+    let asked = found.count.is_asked.then(|| now.checked_add(SignedDuration::from_secs(seconds)).ok()).flatten();
     // A record is over behind its last moment.
-    let over = found.records.next.and_then(|next| next.checked_add(jiff::SignedDuration::from_millis(1)).ok());
-    asked.into_iter().chain(over).min()
+    let over = found.records.next.and_then(|next| next.checked_add(SignedDuration::from_millis(1)).ok());
+    let caught_up = (!picture.behind.is_empty()).then(|| now.checked_add(SignedDuration::from_secs(ASK_SOON)).ok()).flatten();
+    asked.into_iter().chain(over).chain(caught_up).min()
 }
 
 fn status(picture: &Picture, found: &Found<'_>, enforcing: &Enforcing, now: Timestamp) -> PodUnavailableBudgetStatus {

@@ -1,7 +1,10 @@
 //! Disruptions that were admitted, and until when they count: until they are seen to have happened, or can no longer happen.
 //! (reference: `pub.md` §9.4)
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -27,6 +30,8 @@ pub struct Records {
     pub next: Option<Timestamp>,
     /// Pods that were to go and did not.
     pub stayed: Vec<Arc<Subject>>,
+    /// Pods that were to be changed, and had their time for it.
+    pub changed: Vec<Arc<Subject>>,
 }
 
 impl Records {
@@ -35,13 +40,20 @@ impl Records {
         self.disrupted.contains_key(pod) || self.unavailable.contains_key(pod)
     }
 
-    /// Those of a status that still count, for pods of which this much is known.
-    pub fn kept(status: &PodUnavailableBudgetStatus, pods: &BTreeMap<Arc<str>, Arc<Subject>>, now: Timestamp) -> Self {
+    /// Those of a status that still count, for pods of which this much is known. Of those that are `behind` it is known that more has
+    /// happened than `pods` say: until that is seen, they must not be counted.
+    pub fn kept(
+        status: &PodUnavailableBudgetStatus,
+        pods: &BTreeMap<Arc<str>, Arc<Subject>>,
+        behind: &BTreeSet<Arc<str>>,
+        now: Timestamp,
+    ) -> Self {
         let mut kept = Self::default();
         for (name, at) in &status.disrupted_pods {
             let pod = pods.get(name.as_str());
             match Fate::of(*at, DISRUPTED_FOR, pod, now) {
                 Fate::Counts(at) => kept.keep(name, at, DISRUPTED_FOR, true),
+                Fate::Over if behind.contains(name.as_str()) => drop(kept.disrupted.insert(name.clone(), *at)),
                 Fate::Over => kept.stayed.extend(pod.filter(|pod| pod.is_active).cloned()),
                 Fate::Happened => {}
             }
@@ -50,8 +62,11 @@ impl Records {
             let pod = pods.get(name.as_str());
             let is_unseen = pod.is_some_and(|pod| pod.is_active && !pod.is_observed);
             let lasts = if is_unseen { SEEN_WITHIN } else { UNAVAILABLE_FOR };
-            if let Fate::Counts(at) = Fate::of(*at, lasts, pod, now) {
-                kept.keep(name, at, lasts, false);
+            match Fate::of(*at, lasts, pod, now) {
+                Fate::Counts(at) => kept.keep(name, at, lasts, false),
+                Fate::Over if behind.contains(name.as_str()) => drop(kept.unavailable.insert(name.clone(), *at)),
+                Fate::Over => kept.changed.extend(pod.filter(|pod| pod.is_active).cloned()),
+                Fate::Happened => {}
             }
         }
         kept
@@ -116,7 +131,7 @@ mod tests {
     fn kept(at: Timestamp, pod: Option<Subject>, now: Timestamp) -> [Option<Timestamp>; 2] {
         let of = || BTreeMap::from([("a".to_owned(), at)]);
         let status = PodUnavailableBudgetStatus { disrupted_pods: of(), unavailable_pods: of(), ..PodUnavailableBudgetStatus::default() };
-        let kept = Records::kept(&status, &pod.map(|pod| ("a".into(), Arc::new(pod))).into_iter().collect(), now);
+        let kept = Records::kept(&status, &pod.map(|pod| ("a".into(), Arc::new(pod))).into_iter().collect(), &BTreeSet::new(), now);
         assert_eq!(kept.has("a"), !(kept.disrupted.is_empty() && kept.unavailable.is_empty()));
         [kept.disrupted.get("a").copied(), kept.unavailable.get("a").copied()]
     }
@@ -168,7 +183,19 @@ mod tests {
             unavailable_pods: BTreeMap::from([("c".to_owned(), ago(4))]),
             ..PodUnavailableBudgetStatus::default()
         };
-        let kept = Records::kept(&status, &BTreeMap::from([("a".into(), Arc::new(pod()))]), NOW);
+        let kept = Records::kept(&status, &BTreeMap::from([("a".into(), Arc::new(pod()))]), &BTreeSet::new(), NOW);
         assert_eq!((kept.next, kept.stayed.len()), (Some(ago(-6)), 1));
+    }
+
+    #[test]
+    fn a_record_stays_as_long_as_what_is_known_of_its_pod_is_behind() {
+        let of = |ago_seconds| BTreeMap::from([("a".to_owned(), ago(ago_seconds))]);
+        let status =
+            PodUnavailableBudgetStatus { disrupted_pods: of(30), unavailable_pods: of(30), ..PodUnavailableBudgetStatus::default() };
+        let pods = BTreeMap::from([("a".into(), Arc::new(pod()))]);
+        let of = |behind: &BTreeSet<Arc<str>>| Records::kept(&status, &pods, behind, NOW);
+        let (sure, behind) = (of(&BTreeSet::new()), of(&BTreeSet::from(["a".into()])));
+        assert_eq!([sure.has("a"), behind.has("a")], [false, true]);
+        assert_eq!([sure.stayed.len(), sure.changed.len(), behind.stayed.len()], [1, 1, 0]);
     }
 }

@@ -1,6 +1,6 @@
 //! The reconciler of budgets: the picture, with what it needs of what is not mirrored.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
@@ -9,9 +9,11 @@ use parking_lot::RwLock;
 use crate::{
     budget::{
         picture::{Coordinates, Picture, Scale},
-        plan::{plan, wanted},
+        plan::{plan, unsure, wanted},
+        subject::Subject,
+        tell::target_of,
     },
-    cluster::facts::Facts,
+    cluster::facts::{Facts, Life},
     plan::Plan,
     state::State,
 };
@@ -28,12 +30,24 @@ pub async fn planned(state: &RwLock<State>, facts: &Facts, [namespace, name]: [&
     for _ in 0..ROUNDS {
         let picture = picture(state, [namespace, name], &scales)?;
         if wanted(&picture).is_empty() {
-            return Some(plan(&picture, now()));
+            return Some(made_sure(picture, facts, now()).await);
         }
         scales.extend(asked(&picture, facts).await);
     }
     // What is still open counts as what it was.
-    Some(plan(&picture(state, [namespace, name], &scales)?, now()))
+    Some(made_sure(picture(state, [namespace, name], &scales)?, facts, now()).await)
+}
+
+/// The plan, when it is sure that pods whose time is over are still there. Of those that nobody can tell it is not.
+async fn made_sure(picture: Picture, facts: &Facts, now: Timestamp) -> Plan {
+    let is_behind = |pod: Arc<Subject>| async move {
+        let live = facts.life_of(&target_of(&pod)).await;
+        let is_sure = matches!(live, Ok(Life::Stays { uid }) if *uid == *pod.uid);
+        (!is_sure).then(|| Arc::clone(&pod.name))
+    };
+    let questions = stream::iter(unsure(&picture, now).into_iter().map(is_behind)).buffer_unordered(AT_ONCE);
+    let behind = questions.filter_map(|behind| async move { behind }).collect().await;
+    plan(&Picture { behind, ..picture }, now)
 }
 
 fn picture(state: &RwLock<State>, [namespace, name]: [&str; 2], scales: &BTreeMap<Coordinates, Scale>) -> Option<Picture> {

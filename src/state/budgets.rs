@@ -1,6 +1,9 @@
 //! How budgets get into the picture.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{Snapshot, State, subjects::Change};
 use crate::{
@@ -136,6 +139,7 @@ impl Snapshot<'_> {
             templates: self.templates(&budget),
             recorded: recorded.collect(),
             scales: BTreeMap::new(),
+            behind: BTreeSet::new(),
             target,
             budget,
         })

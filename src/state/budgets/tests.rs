@@ -461,3 +461,71 @@ fn without_the_gates_no_pod_is_kept() {
     world.state.observe_all_pods(Vec::new());
     assert!(world.state.snapshot().subjects.is_empty());
 }
+
+/// A pod of a made-up world: whether it is ready, goes, is linked, and what the status records of it and how long ago.
+type Made = (bool, bool, bool, u8, i64);
+
+fn made(pods: &[Made], spec: &Value, replicas: i32) -> World {
+    let mut world = World::new();
+    world.deployment(replicas);
+    let (mut disrupted, mut unavailable) = (serde_json::Map::new(), serde_json::Map::new());
+    for (number, (is_ready, goes, is_linked, record, ago)) in pods.iter().enumerate() {
+        let mut change = if *is_ready { json!({}) } else { not_ready() };
+        if *goes {
+            json_patch::merge(&mut change, &terminating());
+        }
+        if *is_linked {
+            json_patch::merge(&mut change, &json!({"metadata": {"annotations": {"pub.kruise.io/related-pub": "nginx"}}}));
+        }
+        world.pods("nginx-1", number..number + 1, &change);
+        let at = (NOW - SignedDuration::from_secs(*ago)).to_string();
+        match record {
+            1 => drop(disrupted.insert(format!("nginx-1-{number}"), at.into())),
+            2 => drop(unavailable.insert(format!("nginx-1-{number}"), at.into())),
+            _ => {}
+        }
+    }
+    world.budget(spec, &json!({"disruptedPods": disrupted, "unavailablePods": unavailable}));
+    world
+}
+
+/// Writes the status of a plan, as the API server would.
+fn write(world: &mut World, spec: &Value, plan: &Plan) {
+    let Some(patch) = &plan.status else { return };
+    let mut object = json!({"status": serde_json::to_value(&world.picture().budget.status).unwrap()});
+    json_patch::merge(&mut object["status"], &patch.body["status"]);
+    world.budget(spec, &object["status"]);
+}
+
+proptest::proptest! {
+    #[test]
+    fn a_plan_is_made_once_adds_up_and_keeps_nothing_for_longer_than_it_may(
+        pods in proptest::collection::vec((proptest::bool::ANY, proptest::bool::weighted(0.2), proptest::bool::ANY, 0..4u8, 0..40i64), 0..12),
+        replicas in 0..12i32,
+        amount in 0..12i32,
+        shape in 0..4u8,
+    ) {
+        let need = match shape {
+            0 => json!({"maxUnavailable": amount}),
+            1 => json!({"minAvailable": amount}),
+            2 => json!({"maxUnavailable": format!("{}%", amount * 8)}),
+            _ => json!({"minAvailable": format!("{}%", amount * 8)}),
+        };
+        for spec in [by_selector(&need), by_target(&need)] {
+            let mut world = made(&pods, &spec, replicas);
+            let first = world.plan();
+            write(&mut world, &spec, &first);
+            let status = world.picture().budget.status.clone();
+            proptest::prop_assert_eq!(status.unavailable_allowed, (status.current_available - status.desired_available).max(0));
+            let recorded = status.disrupted_pods.len() + status.unavailable_pods.len();
+            let available = pods.iter().filter(|(is_ready, goes, ..)| *is_ready && !goes).count();
+            proptest::prop_assert!(usize::try_from(status.current_available).unwrap() <= available);
+            proptest::prop_assert_eq!(&world.plan().status, &None, "a second plan");
+            proptest::prop_assert!(recorded == 0 || first.again.is_some_and(|again| again <= SignedDuration::from_secs(21)));
+            let later = plan(&world.picture(), NOW + SignedDuration::from_secs(21));
+            write(&mut world, &spec, &later);
+            let status = &world.picture().budget.status;
+            proptest::prop_assert!(status.disrupted_pods.is_empty() && status.unavailable_pods.is_empty());
+        }
+    }
+}
