@@ -279,7 +279,7 @@ mod tests {
     fn claims() -> Claims {
         let pod = Arc::new(Subject { name: "web-1".into(), ..Subject::default() });
         let (namespace, budget, operation) = ("shop".into(), "web".into(), Operation::Delete);
-        let take = Take { namespace, budget, pod, operation, resize_is_its_own: false, eviction_code: 429 };
+        let take = Take { namespace, budget, pod, is_certain: true, operation, resize_is_its_own: false, eviction_code: 429 };
         Claims { claims: vec![Claim::Budget(take)], is_dry_run: false, decision: Decision::default() }
     }
 

@@ -71,12 +71,25 @@ fn evict(request: &Request<'_>, snapshot: &Snapshot<'_>) -> Result<Verdict, Deco
     }
     let is_dry_run = is_dry_run(request) || is_dry_eviction(request.object)?;
     match mirrored {
-        Some(pod) if !is_free(&pod) => Ok(judge_known((*pod).clone(), Operation::Evict, is_dry_run, snapshot)),
-        // It will not become active again.
-        Some(pod) if !pod.is_active => Ok(Verdict::allow()),
+        // What is recorded passes again; whether this is that pod, the mirror cannot tell.
+        Some(pod) if !is_free(&pod) && !is_recorded(&pod, snapshot) => {
+            let owners = snapshot.owners_of(&pod);
+            let terms = Terms { is_certain: false, ..Terms::of(snapshot) };
+            let budgets = snapshot.budgets.of_namespace(&request.namespace);
+            Ok(terms.judge((*pod).clone(), Operation::Evict, is_dry_run, budgets, &owners))
+        }
+        // Also of one that is going: another one of its name may be there already.
         _ if snapshot.budgets.of_namespace(&request.namespace).next().is_none() => Ok(Verdict::allow()),
         _ => Ok(ask_and_judge(request, is_dry_run, snapshot)),
     }
+}
+
+/// Whether a budget has admitted that a pod of this name goes or is changed, as far as known.
+fn is_recorded(pod: &Subject, snapshot: &Snapshot<'_>) -> bool {
+    snapshot.budgets.of_namespace(&pod.namespace).any(|budget| {
+        let status = &budget.status;
+        status.disrupted_pods.contains_key(&*pod.name) || status.unavailable_pods.contains_key(&*pod.name)
+    })
 }
 
 /// The pod that a review shows. What it says of its namespace may be missing.
@@ -127,13 +140,15 @@ fn is_free(pod: &Subject) -> bool {
 /// How to judge.
 #[derive(Clone, Copy)]
 struct Terms {
+    /// The pod that is judged is the one that is meant.
+    is_certain: bool,
     resize_is_its_own: bool,
     eviction_code: u16,
 }
 
 impl Terms {
     const fn of(snapshot: &Snapshot<'_>) -> Self {
-        Self { resize_is_its_own: snapshot.gates.resize_is_its_own, eviction_code: snapshot.gates.eviction_code.number() }
+        Self { is_certain: true, resize_is_its_own: snapshot.gates.resize_is_its_own, eviction_code: snapshot.gates.eviction_code.number() }
     }
 
     /// What has to be taken for the pod: a unit of the budget that it is linked to, and of all others that select it. A pod whose budget
@@ -157,8 +172,8 @@ impl Terms {
         let pod = Arc::new(pod);
         let take = |budget| {
             let (namespace, pod) = (Arc::clone(&pod.namespace), Arc::clone(&pod));
-            let Self { resize_is_its_own, eviction_code } = self;
-            Claim::Budget(Take { namespace, budget, pod, operation, resize_is_its_own, eviction_code })
+            let Self { is_certain, resize_is_its_own, eviction_code } = self;
+            Claim::Budget(Take { namespace, budget, pod, is_certain, operation, resize_is_its_own, eviction_code })
         };
         let claims = names.into_iter().map(take).collect();
         Verdict::Claim(Claims { claims, is_dry_run, decision: Decision::default() })
