@@ -7,6 +7,8 @@
 
 mod applying;
 mod binaries;
+#[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
+mod budgets;
 mod changing;
 mod control_plane;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
@@ -86,10 +88,17 @@ macro_rules! trials {
 
 fn trials(house: &Arc<House>) -> Vec<Trial> {
     // Those that run alone come last: the others would wait for them.
-    [about_the_cluster(house), about_sets_and_leases(house), about_protection(house), about_rollouts(house), that_disturb_others(house)]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        about_the_cluster(house),
+        about_sets_and_leases(house),
+        about_budgets(house),
+        about_protection(house),
+        about_rollouts(house),
+        that_disturb_others(house),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn about_the_cluster(house: &Arc<House>) -> Vec<Trial> {
@@ -134,6 +143,14 @@ fn about_rollouts(house: &Arc<House>) -> Vec<Trial> {
         beside_others hot_upgrade::a_hot_upgrade_to_a_bad_image_is_taken_back_by_the_previous_one,
         beside_others status::a_status_is_true_and_is_written_no_more_than_once_a_second,
         beside_others traffic::counts_come_out_right_when_pods_come_go_and_finish_meanwhile,
+    ]
+}
+
+fn about_budgets(house: &Arc<House>) -> Vec<Trial> {
+    trials![house:
+        beside_others budgets::a_budget_follows_its_workload_whichever_was_there_first,
+        beside_others budgets::a_budget_counts_a_stateful_set,
+        beside_others budgets::a_budget_counts_a_kind_that_nobody_knew_before,
     ]
 }
 
