@@ -24,6 +24,9 @@
 //! in the CRD as well (`sidecarset::schema::rules`). Read in the version that is not stored, it goes through `handlers::convert`
 //! ([`admission::conversion`]).
 //!
+//! Before something is deleted that carries the label of deletion protection: `handlers::delete`. `protection::decide` says whether it
+//! may go; what hangs on it is counted by questions (`protection::count`), which a folder's objects answer too (`offline::ask`).
+//!
 //! # A change
 //!
 //! ```text

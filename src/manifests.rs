@@ -107,7 +107,9 @@ impl fmt::Display for Difference {
 pub fn files(rendering: &Rendering) -> Result<Vec<File>, ManifestError> {
     let conversion = Conversion::Webhook { namespace: rendering.namespace.clone(), service: CONVERSION_SERVICE.to_owned() };
     let mut definitions = [sidecarset::schema::definition(&conversion)?, budget::schema::definition(&conversion)?];
-    definitions.iter_mut().for_each(|definition| protect(&mut definition.metadata));
+    for definition in &mut definitions {
+        protect(&mut definition.metadata);
+    }
     let mut files = vec![
         file("namespace.yaml", &[yaml(&server::namespace(rendering))?]),
         file("rbac.yaml", &access::documents(rendering)?),

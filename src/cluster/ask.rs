@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// How many objects are listed at a time where their metadata will do.
 const PAGE: u32 = 500;
 /// How many where it will not: they may have a hundred kilobytes each.
-const PAGE_OF_CONTENT: u32 = 100;
+const PAGE_OF_CONTENT: u32 = 250;
 
 /// Asks the API server of `client`; what has to be made to ask would be made in `namespace`, our own. Every question is answered
 /// within three seconds, by [`Answer::Unknown`] if need be.

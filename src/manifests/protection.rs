@@ -53,7 +53,6 @@ fn policy() -> ValidatingAdmissionPolicy {
 
 /// Deletions of objects themselves, of every kind that there is or will be.
 fn everything_labelled() -> MatchResources {
-    let any = || Some(vec!["*".to_owned()]);
     MatchResources {
         match_policy: Some("Equivalent".to_owned()),
         namespace_selector: Some(LabelSelector::default()),
@@ -61,15 +60,21 @@ fn everything_labelled() -> MatchResources {
             match_labels: Some([(LABEL.to_owned(), ALWAYS.to_owned())].into()),
             ..LabelSelector::default()
         }),
-        resource_rules: Some(vec![NamedRuleWithOperations {
-            api_groups: any(),
-            api_versions: any(),
-            resources: any(),
-            operations: Some(vec!["DELETE".to_owned()]),
-            scope: Some("*".to_owned()),
-            resource_names: None,
-        }]),
-        ..MatchResources::default()
+        resource_rules: Some(vec![deletions("*", "*")]),
+        // Kubernetes copies all labels of a Service to them, and must be able to take away what has become stale.
+        exclude_resource_rules: Some(vec![deletions("", "endpoints"), deletions("discovery.k8s.io", "endpointslices")]),
+    }
+}
+
+fn deletions(group: &str, resource: &str) -> NamedRuleWithOperations {
+    let one = |word: &str| Some(vec![word.to_owned()]);
+    NamedRuleWithOperations {
+        api_groups: one(group),
+        api_versions: one("*"),
+        resources: one(resource),
+        operations: one("DELETE"),
+        scope: Some("*".to_owned()),
+        resource_names: None,
     }
 }
 

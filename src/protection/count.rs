@@ -8,7 +8,7 @@ use crate::{
     base::selector::Selector,
 };
 
-/// Says whose endpoints an EndpointSlice holds.
+/// Says whose endpoints an `EndpointSlice` holds.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 /// Pods with these phases have ended, and hold nothing.
 const NOT_ENDED: &[(&str, &str)] = &[("status.phase", "Succeeded"), ("status.phase", "Failed")];

@@ -19,7 +19,8 @@ use crate::outrigger::Outrigger;
 use crate::support::{Cluster, Sandbox, deployment};
 
 pub(crate) const DEFINITION: &str = include_str!("../../manifests/crds/sidecarsets.apps.kruise.io.yaml");
-const WEBHOOKS: &str = include_str!("../../manifests/webhooks.yaml");
+pub(crate) const WEBHOOKS: &str = include_str!("../../manifests/webhooks.yaml");
+const BUDGETS: &str = include_str!("../../manifests/crds/podunavailablebudgets.policy.kruise.io.yaml");
 const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// A sandbox whose pods go through a server of ours, one of the replicas that all tests share.
@@ -41,10 +42,12 @@ pub(crate) async fn served_from(cluster: &Arc<Cluster>, purpose: &str, namespace
     Ok((sandbox, server))
 }
 
-/// Makes SidecarSets known to the API server.
+/// Makes our kinds known to the API server.
 pub(crate) async fn define(cluster: &Cluster) -> Result<()> {
-    for document in applying::documents(DEFINITION)? {
-        applying::apply(&cluster.client(), "", document).await?;
+    for definition in [DEFINITION, BUDGETS] {
+        for document in applying::documents(definition)? {
+            applying::apply(&cluster.client(), "", document).await?;
+        }
     }
     Ok(())
 }

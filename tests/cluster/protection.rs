@@ -115,47 +115,69 @@ async fn stays_until_the_label_is_off<K: Clone + DeserializeOwned + Debug>(api: 
     goes(api, name).await
 }
 
-pub(crate) async fn what_is_labelled_stays_with_no_server_of_ours(cluster: Arc<Cluster>) -> Result<()> {
-    let sandbox = with_policy(&cluster, "kept").await?;
-    let space = &sandbox.namespace;
-    let protected = |value: &str| if value.is_empty() { json!({}) } else { json!({LABEL: value}) };
+/// Three objects of three kinds, of which one each is protected for good.
+async fn objects(sandbox: &Sandbox) -> Result<()> {
     let annotations = json!({"outrigger.dev/protection-reason": "holds\nthe orders", "outrigger.dev/protection-owner": "team-shop",
         "outrigger.dev/protection-until": "2999-01-01T00:00:00Z"});
     let claim = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}});
-    let pods =
-        json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "main", "image": "registry.example/main:1"}]}});
-    let workload = json!({"replicas": 0, "selector": {"matchLabels": {"app": "web"}}, "template": pods});
-    for (name, value) in [("kept", "Always"), ("free", "Cascading"), ("plain", "")] {
-        let metadata = json!({"name": name, "labels": protected(value), "annotations": annotations});
+    for (name, labels) in [("kept", json!({LABEL: "Always"})), ("free", json!({LABEL: "Cascading"})), ("plain", json!({}))] {
+        let metadata = json!({"name": name, "labels": labels, "annotations": annotations});
         for object in [
             json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}),
             json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": claim}),
-            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": workload}),
+            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": workload(0)}),
         ] {
             sandbox.apply_yaml(&object.to_string()).await?;
         }
     }
+    Ok(())
+}
+
+/// The specification of a workload with so many pods labelled `app: web`.
+fn workload(replicas: u32) -> Value {
+    let pods =
+        json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "main", "image": "registry.example/main:1"}]}});
+    json!({"replicas": replicas, "selector": {"matchLabels": {"app": "web"}}, "template": pods})
+}
+
+pub(crate) async fn what_is_labelled_stays_with_no_server_of_ours(cluster: Arc<Cluster>) -> Result<()> {
+    let sandbox = with_policy(&cluster, "kept").await?;
+    let space = &sandbox.namespace;
+    objects(&sandbox).await?;
     let (definition, things) = things(&sandbox, "Always").await?;
     let command = |resource: &str| format!("`kubectl label -n {space} {resource} kept policy.kruise.io/delete-protection-`");
     let told = "(reason: holds the orders; owner: team-shop; until: 2999-01-01T00:00:00Z): lift the protection: ";
 
-    let maps = sandbox.api::<ConfigMap>();
-    goes(&maps, "free").await?;
-    goes(&maps, "plain").await?;
-    stays_until_the_label_is_off(&maps, "kept", &[&format!("ConfigMap {space}/kept is protected {told}"), &command("configmaps")]).await?;
-    goes(&sandbox.api::<PersistentVolumeClaim>(), "free").await?;
-    goes(&sandbox.api::<PersistentVolumeClaim>(), "plain").await?;
-    stays_until_the_label_is_off(&sandbox.api::<PersistentVolumeClaim>(), "kept", &[told, &command("persistentvolumeclaims")]).await?;
-    goes(&sandbox.api::<Deployment>(), "free").await?;
-    goes(&sandbox.api::<Deployment>(), "plain").await?;
-    stays_until_the_label_is_off(&sandbox.api::<Deployment>(), "kept", &[told, &command("deployments.apps")]).await?;
+    let (maps, claims, deployments) = (sandbox.api::<ConfigMap>(), sandbox.api::<PersistentVolumeClaim>(), sandbox.api::<Deployment>());
+    for name in ["free", "plain"] {
+        goes(&maps, name).await?;
+        goes(&claims, name).await?;
+        goes(&deployments, name).await?;
+    }
     goes(&things, "free").await?;
-    let resource = command(&format!("{definition}"));
-    stays_until_the_label_is_off(&things, "kept", &[&format!("Thing {space}/kept is protected: lift"), &resource]).await?;
+    stays_until_the_label_is_off(&maps, "kept", &[&format!("ConfigMap {space}/kept is protected {told}"), &command("configmaps")]).await?;
+    stays_until_the_label_is_off(&claims, "kept", &[told, &command("persistentvolumeclaims")]).await?;
+    stays_until_the_label_is_off(&deployments, "kept", &[told, &command("deployments.apps")]).await?;
+    let words = [format!("Thing {space}/kept is protected: lift"), command(&definition)];
+    stays_until_the_label_is_off(&things, "kept", &[&words[0], &words[1]]).await?;
     let definitions = Api::<CustomResourceDefinition>::all(cluster.client());
     let command =
         format!("`kubectl label customresourcedefinitions.apiextensions.k8s.io {definition} policy.kruise.io/delete-protection-`");
     stays_until_the_label_is_off(&definitions, &definition, &[&command]).await
+}
+
+pub(crate) async fn labels_that_kubernetes_copies_keep_nothing(cluster: Arc<Cluster>) -> Result<()> {
+    let sandbox = with_policy(&cluster, "copied").await?;
+    let metadata = json!({"name": "web", "labels": {LABEL: "Always"}});
+    let spec = json!({"selector": {"app": "web"}, "ports": [{"port": 80}]});
+    sandbox.apply_yaml(&json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}).to_string()).await?;
+    let is_labelled =
+        |slices: &[&EndpointSlice]| slices.iter().any(|slice| slice.labels().get(LABEL).is_some_and(|value| value == "Always"));
+    let slices =
+        sandbox.watch::<EndpointSlice>().labels("kubernetes.io/service-name=web").until("the label is copied", is_labelled).await?;
+    let slice = slices.first().context("no slice")?.name_any();
+    sandbox.api::<EndpointSlice>().delete(&slice, &DeleteParams::default()).await.context("a slice must be able to go")?;
+    stays_until_the_label_is_off(&sandbox.api::<Service>(), "web", &["`kubectl label -n "]).await
 }
 
 pub(crate) async fn what_is_ours_is_kept_as_far_as_a_policy_can(cluster: Arc<Cluster>) -> Result<()> {
@@ -199,7 +221,7 @@ pub(crate) async fn a_namespace_that_goes_says_what_it_waits_for(cluster: Arc<Cl
     cluster.watch::<Namespace>().named(&inner.namespace).until_it("it says what it waits for", says).await?;
     lift(&inner.api::<ConfigMap>(), "kept").await?;
     // The namespace controller tries again ever more rarely.
-    eventually("end of the namespace", Duration::from_secs(120), async || {
+    eventually("end of the namespace", Duration::from_mins(2), async || {
         ensure!(namespaces.get_opt(&inner.namespace).await?.is_none(), "{} is still there", inner.namespace);
         Ok(())
     })
@@ -238,12 +260,9 @@ pub(crate) async fn claims_and_namespaces_stay_while_pods_hang_on_them(cluster: 
 
 pub(crate) async fn services_and_definitions_stay_while_they_are_used(cluster: Arc<Cluster>) -> Result<()> {
     let (sandbox, _server) = served(&cluster, "used").await?;
-    let pods =
-        json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "main", "image": "registry.example/main:1"}]}});
-    let workload = json!({"replicas": 2, "selector": {"matchLabels": {"app": "web"}}, "template": pods});
     let metadata = json!({"name": "web", "labels": {LABEL: "Cascading"}});
     for object in [
-        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": workload}),
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": workload(2)}),
         json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]}}),
     ] {
         sandbox.apply_yaml(&object.to_string()).await?;

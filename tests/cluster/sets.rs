@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::applying;
 use crate::control_plane::eventually;
+use crate::injection::define;
 use crate::outrigger::Outrigger;
 use crate::support::{Cluster, SANDBOX_LABEL, Sandbox};
 
@@ -40,6 +41,7 @@ impl Sets {
     /// Behind our webhooks. The server's own namespace is the sandbox.
     async fn served(cluster: &Arc<Cluster>, purpose: &str) -> Result<(Self, Outrigger)> {
         let sets = Self::defined(cluster, purpose).await?;
+        define(cluster).await?;
         let server = Outrigger::start(cluster, &sets.sandbox.namespace, &[]).await?;
         sets.sandbox.install_webhooks(WEBHOOKS, server.endpoint()).await?;
         Ok((sets, server))

@@ -25,8 +25,6 @@ use crate::{applying, binaries, keys, nodes};
 /// Carried by everything that a test makes, with the name of its sandbox: webhooks of one test see objects of that test only.
 pub(crate) const SANDBOX_LABEL: &str = "outrigger.test/sandbox";
 
-const BUDGETS: &str = include_str!("../../manifests/crds/podunavailablebudgets.policy.kruise.io.yaml");
-
 /// What any object of the API can do that these helpers want.
 pub(crate) trait Object: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned + Send + 'static {}
 impl<K> Object for K where K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned + Send + 'static {}
@@ -59,11 +57,6 @@ impl Cluster {
         for object in nodes::objects() {
             applying::apply(&self.client(), "default", object).await?;
         }
-        // Every server of ours waits for its list.
-        for object in applying::documents(BUDGETS)? {
-            applying::apply(&self.client(), "default", object).await?;
-        }
-        applying::established(&self.client(), "podunavailablebudgets.policy.kruise.io").await?;
         let all_ready = |nodes: &[&Node]| nodes.len() == nodes::ZONES.len() + 1 && nodes.iter().all(|node| is_ready_node(node));
         self.watch::<Node>().until("all nodes are ready", all_ready).await.map(drop)
     }

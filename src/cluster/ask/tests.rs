@@ -171,7 +171,7 @@ async fn objects_are_listed_by_namespace_label_and_field_and_count_for_what_is_a
     let listing = Listing { labels, unlike: &[("status.phase", "Failed")], ..listing("shop", Count::by_content(weight)) };
     let (answer, asked) = counted(listing, &[page(3, "")]).await;
     assert_eq!(answer, Answer::Counted { count: 6, is_all: true });
-    let query = "limit=100&fieldSelector=status.phase%21%3DFailed&labelSelector=name+in+%28a%2C+b%29";
+    let query = "limit=250&fieldSelector=status.phase%21%3DFailed&labelSelector=name+in+%28a%2C+b%29";
     let mut parts: Vec<_> = asked[0].rsplit('&').collect();
     parts.sort_unstable();
     let mut wanted: Vec<_> = query.split('&').collect();

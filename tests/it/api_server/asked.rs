@@ -46,7 +46,7 @@ impl Asked {
             namespace: namespace.to_owned(),
             name: part(1),
             sub_resource: part(2),
-            selector: query.unwrap_or_default().replace("%3D", "=").replace("%2C", ","),
+            selector: query.unwrap_or_default().replace("%3D", "=").replace("%2C", ",").replace("%2F", "/"),
             body,
             at: Instant::now(),
             status: 0,

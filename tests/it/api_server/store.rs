@@ -44,8 +44,11 @@ impl Store {
                 _ => (200, self.replace(&key, &object, asked.body.clone())),
             },
             (&Method::PATCH, Some(object)) => {
-                let version = &asked.body["metadata"]["resourceVersion"];
-                if !version.is_null() && *version != object["metadata"]["resourceVersion"] {
+                let is_other = |member: &str| {
+                    let wanted = &asked.body["metadata"][member];
+                    !wanted.is_null() && *wanted != object["metadata"][member]
+                };
+                if is_other("resourceVersion") || is_other("uid") {
                     return (409, failure(409));
                 }
                 let shape = if asked.resource == "pods" { POD } else { PLAIN };
@@ -97,8 +100,13 @@ impl Store {
     }
 
     fn list(&self, asked: &Asked) -> Value {
-        let wanted: Vec<_> = asked.selector.split(',').filter(|one| !one.is_empty()).map(|one| one.split_once('=').unwrap()).collect();
-        let is_wanted = |object: &&Value| wanted.iter().all(|(key, value)| object["metadata"]["labels"][key] == *value);
+        let wanted: Vec<_> = asked.selector.split(',').filter(|one| !one.is_empty()).collect();
+        let is_wanted = |object: &&Value| {
+            wanted.iter().all(|one| match one.split_once('=') {
+                Some((key, value)) => object["metadata"]["labels"][key] == value,
+                None => object["metadata"]["labels"].get(one).is_some(),
+            })
+        };
         let items: Vec<_> = self.all(&asked.resource).filter(is_wanted).collect();
         json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": self.version.to_string()}, "items": items})
     }

@@ -62,6 +62,21 @@ fn a_set_goes_through_both_its_hooks_and_gets_one_answer() {
 }
 
 #[test]
+fn what_a_hook_asks_is_answered_by_the_objects_of_the_folder() {
+    let from = folder([("pods.yaml", "{apiVersion: v1, kind: Pod, metadata: {namespace: shop, name: a}, spec: {containers: []}}")]);
+    let of = |name: &str| {
+        let old = json!({"metadata": {"name": name, "labels": {"policy.kruise.io/delete-protection": "Cascading"}}});
+        json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {"uid": name, "operation": "DELETE", "oldObject": old,
+            "resource": {"group": "", "version": "v1", "resource": "namespaces"}}})
+    };
+    let found = run(outrigger().args(["review", "-", "--from"]).arg(from.path()), &format!("{}\n{}", of("shop"), of("empty")));
+    let answers: Vec<Value> = found.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let said = answers[0]["response"]["status"]["message"].as_str().unwrap();
+    assert!(said.contains("=Cascading and active pods 1>0; Namespace shop is protected: "), "{said}");
+    assert_eq!(answers[1]["response"]["allowed"], true);
+}
+
+#[test]
 fn a_conversion_review_is_answered_too() {
     let from = folder([]);
     let object =

@@ -23,13 +23,15 @@ fn the_policy_is_about_every_deletion_of_what_is_labelled_always_and_fails_close
     assert_eq!((&policy["kind"], &policy["apiVersion"]), (&json!("ValidatingAdmissionPolicy"), &json!("admissionregistration.k8s.io/v1")));
     let spec = &policy["spec"];
     assert_eq!(spec["failurePolicy"], "Fail");
+    let deletions = |group: &str, resource: &str| json!({"apiGroups": [group], "apiVersions": ["*"], "operations": ["DELETE"], "resources": [resource], "scope": "*"});
     assert_eq!(
         spec["matchConstraints"],
         json!({
+            "excludeResourceRules": [deletions("", "endpoints"), deletions("discovery.k8s.io", "endpointslices")],
             "matchPolicy": "Equivalent",
             "namespaceSelector": {},
             "objectSelector": {"matchLabels": {LABEL: "Always"}},
-            "resourceRules": [{"apiGroups": ["*"], "apiVersions": ["*"], "operations": ["DELETE"], "resources": ["*"], "scope": "*"}],
+            "resourceRules": [deletions("*", "*")],
         })
     );
     let validation = &spec["validations"][0];
