@@ -325,7 +325,6 @@ pub(super) fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Obj
         annotations: Option<std::collections::BTreeMap<String, String>>,
         creation_timestamp: Option<Time>,
         deletion_timestamp: Option<Time>,
-        deletion_grace_period_seconds: Option<i64>,
         generation: Option<i64>,
         owner_references: Option<Vec<OwnerReference>>,
     }
@@ -339,7 +338,6 @@ pub(super) fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Obj
         annotations: read.annotations,
         creation_timestamp: read.creation_timestamp,
         deletion_timestamp: read.deletion_timestamp,
-        deletion_grace_period_seconds: read.deletion_grace_period_seconds,
         generation: read.generation,
         owner_references: read.owner_references,
         ..ObjectMeta::default()

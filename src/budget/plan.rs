@@ -96,7 +96,7 @@ fn again(picture: &Picture, found: &Found<'_>, now: Timestamp) -> Option<Timesta
 
 fn status(picture: &Picture, found: &Found<'_>, enforcing: &Enforcing, now: Timestamp) -> PodUnavailableBudgetStatus {
     let Found { count, records, desired } = found;
-    let current = count.pods.iter().filter(|pod| pod.is_available && !records.has(&pod.name)).count();
+    let current = count.pods.iter().filter(|pod| pod.is_available && !records.has(pod)).count();
     let current = i32::try_from(current).unwrap_or(i32::MAX);
     // What cannot be understood lets nobody go.
     let desired = desired.as_ref().copied().unwrap_or_else(|_| count.total.max(current));

@@ -1,5 +1,7 @@
-//! Disruptions that were admitted, and until when they count: until they are seen to have happened, or can no longer happen.
-//! (reference: `pub.md` §9.4)
+//! Disruptions that were admitted, and for how long they count: for their whole time. (reference: `pub.md` §9.4)
+//!
+//! The reference drops a record when it sees its pod go. The next leader may not have seen that yet, and would count the pod; so would
+//! this one, if the record was of a later pod of that name. A record of a pod that is gone takes nothing from anybody: it stays.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -35,9 +37,10 @@ pub struct Records {
 }
 
 impl Records {
-    /// Whether there is one of this pod.
-    pub fn has(&self, pod: &str) -> bool {
-        self.disrupted.contains_key(pod) || self.unavailable.contains_key(pod)
+    /// Whether there is one of this pod. That of an earlier pod of its name is none.
+    pub fn has(&self, pod: &Subject) -> bool {
+        let of = |records: &BTreeMap<String, Timestamp>| records.get(&*pod.name).is_some_and(|at| !pod.came_after(*at));
+        of(&self.disrupted) || of(&self.unavailable)
     }
 
     /// Those of a status that still count, for pods of which this much is known. Of those that are `behind` it is known that more has
@@ -50,67 +53,47 @@ impl Records {
     ) -> Self {
         let mut kept = Self::default();
         for (name, at) in &status.disrupted_pods {
-            let pod = pods.get(name.as_str());
-            match Fate::of(*at, DISRUPTED_FOR, pod, now) {
-                Fate::Counts(at) => kept.keep(name, at, DISRUPTED_FOR, true),
-                Fate::Over if behind.contains(name.as_str()) => drop(kept.disrupted.insert(name.clone(), *at)),
-                Fate::Over => kept.stayed.extend(pod.filter(|pod| pod.is_active).cloned()),
-                Fate::Happened => {}
+            match kept.judge(name, *at, DISRUPTED_FOR, behind, now) {
+                Some(at) => drop(kept.disrupted.insert(name.clone(), at)),
+                None => kept.stayed.extend(still_there(pods, name, *at)),
             }
         }
         for (name, at) in &status.unavailable_pods {
-            let pod = pods.get(name.as_str());
-            let is_unseen = pod.is_some_and(|pod| pod.is_active && !pod.is_observed);
+            let is_unseen = still_there(pods, name, *at).is_some_and(|pod| !pod.is_observed);
             let lasts = if is_unseen { SEEN_WITHIN } else { UNAVAILABLE_FOR };
-            match Fate::of(*at, lasts, pod, now) {
-                Fate::Counts(at) => kept.keep(name, at, lasts, false),
-                Fate::Over if behind.contains(name.as_str()) => drop(kept.unavailable.insert(name.clone(), *at)),
-                Fate::Over => kept.changed.extend(pod.filter(|pod| pod.is_active).cloned()),
-                Fate::Happened => {}
+            match kept.judge(name, *at, lasts, behind, now) {
+                Some(at) => drop(kept.unavailable.insert(name.clone(), at)),
+                None => kept.changed.extend(still_there(pods, name, *at)),
             }
         }
         kept
     }
 
-    fn keep(&mut self, name: &str, at: Timestamp, lasts: SignedDuration, is_disruption: bool) {
-        let records = if is_disruption { &mut self.disrupted } else { &mut self.unavailable };
-        records.insert(name.to_owned(), at);
-        self.next = self.next.into_iter().chain(end(at, lasts)).min();
-    }
-}
-
-/// What becomes of a record.
-enum Fate {
-    /// It counts, and is of this time.
-    Counts(Timestamp),
-    /// What was admitted has happened.
-    Happened,
-    /// Its time is over.
-    Over,
-}
-
-impl Fate {
-    fn of(at: Timestamp, lasts: SignedDuration, pod: Option<&Arc<Subject>>, now: Timestamp) -> Self {
+    /// Since when a record counts; none if its time is over.
+    fn judge(
+        &mut self,
+        name: &str,
+        at: Timestamp,
+        lasts: SignedDuration,
+        behind: &BTreeSet<Arc<str>>,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
         let at = if now.checked_add(AHEAD).is_ok_and(|latest| at > latest) { now } else { at };
-        // What is known of pods may be behind: one that is not known yet may be one that was admitted to go.
-        if pod.is_some_and(|pod| pod.came_after(at) || has_gone_since(pod, at)) {
-            Self::Happened
-        } else if end(at, lasts).is_some_and(|end| now > end) {
-            Self::Over
-        } else {
-            Self::Counts(at)
+        if end(at, lasts).is_some_and(|end| now > end) {
+            return behind.contains(name).then_some(at);
         }
+        self.next = self.next.into_iter().chain(end(at, lasts)).min();
+        Some(at)
     }
+}
+
+/// The pod of which a record was made then, if it is still there.
+fn still_there(pods: &BTreeMap<Arc<str>, Arc<Subject>>, name: &str, at: Timestamp) -> Option<Arc<Subject>> {
+    pods.get(name).filter(|pod| pod.is_active && !pod.came_after(at)).cloned()
 }
 
 fn end(at: Timestamp, lasts: SignedDuration) -> Option<Timestamp> {
     at.checked_add(lasts).ok()
-}
-
-/// Whether the pod is the one that was admitted to go, and goes. One whose deletion was asked for before that is another one: the pod
-/// that was admitted has the same name, and has yet to be seen. (Times of the API server have no fractions of seconds.)
-fn has_gone_since(pod: &Subject, admitted: Timestamp) -> bool {
-    pod.is_terminating && pod.deletion_asked.is_none_or(|asked| asked.as_second().saturating_add(1) >= admitted.as_second())
 }
 
 #[cfg(test)]
@@ -131,8 +114,8 @@ mod tests {
     fn kept(at: Timestamp, pod: Option<Subject>, now: Timestamp) -> [Option<Timestamp>; 2] {
         let of = || BTreeMap::from([("a".to_owned(), at)]);
         let status = PodUnavailableBudgetStatus { disrupted_pods: of(), unavailable_pods: of(), ..PodUnavailableBudgetStatus::default() };
-        let kept = Records::kept(&status, &pod.map(|pod| ("a".into(), Arc::new(pod))).into_iter().collect(), &BTreeSet::new(), now);
-        assert_eq!(kept.has("a"), !(kept.disrupted.is_empty() && kept.unavailable.is_empty()));
+        let pods = pod.map(|pod| ("a".into(), Arc::new(pod))).into_iter().collect();
+        let kept = Records::kept(&status, &pods, &BTreeSet::new(), now);
         [kept.disrupted.get("a").copied(), kept.unavailable.get("a").copied()]
     }
 
@@ -148,19 +131,13 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_that_goes_or_has_a_successor_needs_no_record() {
-        let going = |asked| Subject { is_active: false, is_terminating: true, deletion_asked: Some(asked), ..pod() };
-        assert_eq!(kept(ago(5), Some(going(ago(3))), NOW), [None; 2]);
-        assert_eq!(kept(ago(5), Some(going(ago(6))), NOW), [None; 2], "its time was rounded down");
-        assert_eq!(kept(ago(5), Some(Subject { created: Some(ago(4)), ..pod() }), NOW), [None; 2]);
-        assert_eq!(kept(ago(5), Some(Subject { created: Some(ago(5)), ..pod() }), NOW), [Some(ago(5)); 2], "it may be the same");
-    }
-
-    /// The pod of a `StatefulSet` was replaced, and its successor admitted to go, before the watch told of either.
-    #[test]
-    fn a_pod_that_went_before_the_admission_is_not_the_one_that_was_admitted() {
-        let predecessor = Subject { is_active: false, is_terminating: true, deletion_asked: Some(ago(9)), ..pod() };
-        assert_eq!(kept(ago(5), Some(predecessor), NOW), [Some(ago(5)); 2]);
+    fn a_record_stays_when_its_pod_goes_but_is_not_that_of_a_successor() {
+        let going = Subject { is_active: false, is_terminating: true, ..pod() };
+        assert_eq!(kept(ago(5), Some(going), NOW), [Some(ago(5)); 2]);
+        let successor = |age| Subject { created: Some(ago(age)), ..pod() };
+        assert_eq!(kept(ago(5), Some(successor(4)), NOW), [Some(ago(5)); 2]);
+        let records = Records { disrupted: BTreeMap::from([("a".to_owned(), ago(5))]), ..Records::default() };
+        assert_eq!([4, 5, 6].map(|age| records.has(&successor(age))), [false, true, true], "within a second it may be the same");
     }
 
     #[test]
@@ -195,7 +172,7 @@ mod tests {
         let pods = BTreeMap::from([("a".into(), Arc::new(pod()))]);
         let of = |behind: &BTreeSet<Arc<str>>| Records::kept(&status, &pods, behind, NOW);
         let (sure, behind) = (of(&BTreeSet::new()), of(&BTreeSet::from(["a".into()])));
-        assert_eq!([sure.has("a"), behind.has("a")], [false, true]);
+        assert_eq!([sure.has(&pod()), behind.has(&pod())], [false, true]);
         assert_eq!([sure.stayed.len(), sure.changed.len(), behind.stayed.len()], [1, 1, 0]);
     }
 }

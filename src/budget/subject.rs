@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use jiff::Timestamp;
 
 use super::{
     available,
@@ -35,8 +34,6 @@ pub struct Subject {
     pub controller: Option<Arc<Owner>>,
     /// The budget that it is linked to.
     pub link: Option<Arc<str>>,
-    /// When its deletion was asked for, if it is being deleted and says so.
-    pub deletion_asked: Option<Timestamp>,
     /// Only the older annotation says what it is linked to.
     pub is_link_old: bool,
     /// Neither finished nor being deleted.
@@ -72,7 +69,6 @@ impl Subject {
             created: metadata.creation_timestamp.as_ref().map(|time| time.0),
             controller: Owner::controller(metadata.owner_references.as_deref().unwrap_or_default(), interner).map(Arc::new),
             link: link.map(|name| interner.of(name)),
-            deletion_asked: deletion_asked(&pod.metadata),
             is_link_old,
             is_active: available::is_active(pod),
             is_terminating: metadata.deletion_timestamp.is_some(),
@@ -99,12 +95,6 @@ impl Subject {
     pub fn came_after(&self, admitted: Timestamp) -> bool {
         self.created.is_some_and(|created| created.as_second() > admitted.as_second())
     }
-}
-
-/// The API server writes down when the pod is to be gone, and how long that was away.
-fn deletion_asked(metadata: &ObjectMeta) -> Option<Timestamp> {
-    let (at, grace) = (metadata.deletion_timestamp.as_ref()?.0, metadata.deletion_grace_period_seconds.unwrap_or_default());
-    at.checked_sub(SignedDuration::from_secs(grace)).ok()
 }
 
 /// What Go's decoder of truth values takes for true.

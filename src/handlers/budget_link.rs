@@ -34,6 +34,7 @@ fn of(owner: &pod::Owner<'_>) -> Owner {
         version: "".into(),
         kind: (*owner.kind).into(),
         name: (*owner.name).into(),
-        uid: (*owner.uid).into(),
+        // Whoever makes a pod of an owner that was made anew means the new one.
+        uid: "".into(),
     }
 }

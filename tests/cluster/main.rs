@@ -10,6 +10,8 @@ mod binaries;
 mod budgets;
 mod changing;
 mod control_plane;
+#[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
+mod counting;
 mod drains;
 mod evictions;
 mod forwarder;
@@ -157,6 +159,9 @@ fn about_sets_and_leases(house: &Arc<House>) -> Vec<Trial> {
 
 fn about_budgets(house: &Arc<House>) -> Vec<Trial> {
     trials![house:
+        beside_others counting::a_budget_follows_its_workload_whichever_was_there_first,
+        beside_others counting::a_budget_counts_a_stateful_set,
+        beside_others counting::a_budget_counts_a_kind_that_nobody_knew_before,
         beside_others budgets::an_eviction_without_room_is_answered_429_in_words,
         beside_others budgets::three_hundred_reviews_take_exactly_what_there_is_in_few_writes,
         beside_others drains::a_drain_of_thirty_guarded_pods_ends_by_itself,

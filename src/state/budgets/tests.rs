@@ -236,7 +236,7 @@ fn pods_that_were_admitted_to_go_are_not_counted_until_that_is_over() {
     others.pods("nginx-1", 30..35, &terminating());
     assert_eq!(others.counts(), [100, 70, 75, 5]);
     let mut aged = hundred([1, 11], &json!({"goes": true}));
-    assert_eq!((aged.counts(), dropped(&aged)), ([100, 70, 85, 15], [5, 5]));
+    assert_eq!((aged.counts(), dropped(&aged)), ([100, 70, 85, 15], [0, 5]), "a record stays for its time, also if its pod goes");
     aged.pods("nginx-1", 30..35, &terminating());
     assert_eq!(aged.counts(), [100, 70, 80, 10]);
     let stayed = hundred([125, 11], &Value::Null);
