@@ -156,6 +156,7 @@ impl Running {
         self.tasks.spawn(feed.clone().sets(client.clone(), self.stop.clone()));
         self.tasks.spawn(feed.clone().revisions(client.clone(), common.namespace.clone(), self.stop.clone()));
         self.tasks.spawn(feed.clone().pods(client.clone(), self.stop.clone()));
+        self.tasks.spawn(feed.clone().budgets(client.clone(), self.stop.clone()));
         self.tasks.spawn(feed.clone().namespaces(client.clone(), self.stop.clone()));
         self.tasks.spawn(feed.clone().configuration(client.clone(), common.namespace.clone(), self.stop.clone()));
         let once = client::client(cluster, Repeats::Caller)?;

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
+use jiff::SignedDuration;
 use serde_json::Value;
 
 /// An object that is reconciled.
@@ -37,6 +38,8 @@ pub struct Plan {
     pub each: Vec<Task>,
     /// To be told, unless it was told already.
     pub events: Vec<Event>,
+    /// After how long the object is to be looked at again, if nothing happens before.
+    pub again: Option<SignedDuration>,
 }
 
 /// A request, and what is told when it is answered.

@@ -17,17 +17,23 @@ pub use self::{
 use super::{decode::or_default, interned::Interner, selector::Labels};
 
 /// Labels of a running pod, by key.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct SharedLabels(Arc<[(Arc<str>, Arc<str>)]>);
 
 impl SharedLabels {
     /// These labels, their texts shared.
     pub fn of<'a>(labels: impl Iterator<Item = (&'a String, &'a String)>, interner: &mut Interner) -> Self {
-        Self(labels.map(|(key, value)| (interner.of(key), interner.of(value))).collect())
+        let labels: Vec<_> = labels.map(|(key, value)| (interner.of(key), interner.of(value))).collect();
+        Self(interner.labels(labels))
     }
 }
 
 impl SharedLabels {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (&**key, &**value))
@@ -307,7 +313,7 @@ fn containers(specs: &[WireContainer], statuses: &[WireContainerStatus], interne
 }
 
 /// Metadata but for `managedFields`, which is the larger half of many pods and read by nobody here.
-fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
+pub(super) fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
     #[derive(Default, Deserialize)]
     #[serde(rename_all = "camelCase", default)]
     struct Read {
@@ -319,6 +325,7 @@ fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D:
         annotations: Option<std::collections::BTreeMap<String, String>>,
         creation_timestamp: Option<Time>,
         deletion_timestamp: Option<Time>,
+        deletion_grace_period_seconds: Option<i64>,
         generation: Option<i64>,
         owner_references: Option<Vec<OwnerReference>>,
     }
@@ -332,6 +339,7 @@ fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D:
         annotations: read.annotations,
         creation_timestamp: read.creation_timestamp,
         deletion_timestamp: read.deletion_timestamp,
+        deletion_grace_period_seconds: read.deletion_grace_period_seconds,
         generation: read.generation,
         owner_references: read.owner_references,
         ..ObjectMeta::default()

@@ -1,6 +1,8 @@
 //! Label selectors, compiled once and matched often. (Kubernetes: `apimachinery/pkg/apis/meta/v1/helpers.go`,
 //! `LabelSelectorAsSelector`.)
 
+pub mod parse;
+
 use std::{collections::BTreeMap, fmt};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     api::{PodUnavailableBudget, PodUnavailableBudgetStatus, TargetReference},
-    keys::{PROTECT_OPERATIONS, PROTECT_TOTAL},
+    keys::{ENFORCING, PROTECT_OPERATIONS, PROTECT_TOTAL},
     overlap::Asked,
 };
 use crate::base::{
@@ -155,6 +155,11 @@ impl Budget {
         self.has_status && self.generation.unwrap_or_default() <= self.status.observed_generation.unwrap_or_default()
     }
 
+    /// Whether it guards all that it selects, as far as its status says.
+    pub fn is_enforcing(&self) -> bool {
+        self.status.conditions.iter().all(|condition| condition.type_ != ENFORCING || condition.status != "False")
+    }
+
     /// The patch that turns the stored status `before` into this one, and is refused if the budget has changed meanwhile. Conditions and
     /// counts that did not change are not written.
     pub fn claim_patch(&self, before: &Self) -> Value {
@@ -247,6 +252,8 @@ fn odd_annotations(operations: Option<&str>, total: Option<&str>) -> Vec<String>
 pub struct Budgets {
     /// In order of their names, so that everybody takes in the same order.
     by_namespace: HashMap<Arc<str>, BTreeMap<Arc<str>, Arc<Budget>>>,
+    /// How many say that they do not guard all that they select.
+    not_enforcing: usize,
 }
 
 impl Budgets {
@@ -272,6 +279,7 @@ impl Budgets {
         // Objects from files have no versions.
         let is_old = known.as_ref().is_some_and(|known| !budget.resource_version.is_empty() && !budget.is_newer_than(known));
         if !is_old {
+            self.count(known.as_deref(), Some(&budget));
             self.replace(budget);
         }
         (known, !is_old)
@@ -296,7 +304,18 @@ impl Budgets {
         if budgets.is_empty() {
             self.by_namespace.remove(namespace);
         }
+        self.count(gone.as_deref(), None);
         gone
+    }
+
+    /// How many budgets say that they do not guard all that they select.
+    pub fn not_enforcing(&self) -> usize {
+        self.not_enforcing
+    }
+
+    fn count(&mut self, before: Option<&Budget>, now: Option<&Budget>) {
+        let count = |budget: Option<&Budget>| usize::from(budget.is_some_and(|budget| !budget.is_enforcing()));
+        self.not_enforcing = (self.not_enforcing + count(now)).saturating_sub(count(before));
     }
 }
 

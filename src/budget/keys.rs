@@ -26,3 +26,5 @@ pub const INJECTED_LIST: &str = "kruise.io/sidecarset-injected-list";
 pub const SIDECAR_STATE: &str = "kruise.io/sidecarset-inplace-update-state";
 /// Annotation of the pods by which the kubelet shows what its own files say.
 pub const MIRROR: &str = "kubernetes.io/config.mirror";
+/// Condition of a budget: whether it guards all that it selects.
+pub const ENFORCING: &str = "Enforcing";

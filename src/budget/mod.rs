@@ -12,14 +12,21 @@
 pub mod api;
 pub mod available;
 pub mod change;
+pub mod count;
+pub mod desired;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod guard;
 pub mod index;
 pub mod keys;
+pub mod link;
 pub mod overlap;
+pub mod picture;
+pub mod plan;
+pub mod records;
 pub mod refusal;
 pub mod schema;
 pub mod subject;
+pub mod tell;
 pub mod v1alpha1;
 pub mod validate;

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{
     available,
@@ -34,6 +35,10 @@ pub struct Subject {
     pub controller: Option<Arc<Owner>>,
     /// The budget that it is linked to.
     pub link: Option<Arc<str>>,
+    /// When its deletion was asked for, if it is being deleted and says so.
+    pub deletion_asked: Option<Timestamp>,
+    /// Only the older annotation says what it is linked to.
+    pub is_link_old: bool,
     /// Neither finished nor being deleted.
     pub is_active: bool,
     /// It is being deleted.
@@ -56,6 +61,7 @@ impl Subject {
         let metadata = &pod.metadata;
         let text = |text: &Option<String>| text.clone().unwrap_or_default().into_boxed_str();
         let link = [RELATED, RELATED_OLD].into_iter().filter_map(|key| pod.annotation(key)).find(|name| !name.is_empty());
+        let is_link_old = link.is_some() && pod.annotation(RELATED).is_none_or(str::is_empty);
         let preempted = pod.condition("DisruptionTarget").filter(|target| target.status == "True");
         Self {
             namespace: interner.of(metadata.namespace.as_deref().unwrap_or_default()),
@@ -66,6 +72,8 @@ impl Subject {
             created: metadata.creation_timestamp.as_ref().map(|time| time.0),
             controller: Owner::controller(metadata.owner_references.as_deref().unwrap_or_default(), interner).map(Arc::new),
             link: link.map(|name| interner.of(name)),
+            deletion_asked: deletion_asked(&pod.metadata),
+            is_link_old,
             is_active: available::is_active(pod),
             is_terminating: metadata.deletion_timestamp.is_some(),
             is_available: available::is_available(pod),
@@ -81,11 +89,22 @@ impl Subject {
         is_newer(&self.resource_version, &other.resource_version)
     }
 
+    /// Whether two versions of a pod differ in nothing that budgets look at.
+    pub fn is_same_to_budgets(&self, other: &Self) -> bool {
+        *self == Self { resource_version: self.resource_version.clone(), ..other.clone() }
+    }
+
     /// Whether this pod is not the one of its name for which a disruption was admitted then, but came later. Times of the API server
     /// have no fractions of seconds: within one second it counts as the same.
     pub fn came_after(&self, admitted: Timestamp) -> bool {
         self.created.is_some_and(|created| created.as_second() > admitted.as_second())
     }
+}
+
+/// The API server writes down when the pod is to be gone, and how long that was away.
+fn deletion_asked(metadata: &ObjectMeta) -> Option<Timestamp> {
+    let (at, grace) = (metadata.deletion_timestamp.as_ref()?.0, metadata.deletion_grace_period_seconds.unwrap_or_default());
+    at.checked_sub(SignedDuration::from_secs(grace)).ok()
 }
 
 /// What Go's decoder of truth values takes for true.

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     base::selector::Selector,
+    budget::index::Budget,
     plan::{Action, Form, Kind, Patch, Target},
     sidecarset::revision::Revision,
     state::pods::Observed,
@@ -166,6 +167,10 @@ impl Apply {
                 let set = serde_path_to_error::deserialize(object).map_err(|error| unreadable(error.to_string()))?;
                 // One that cannot be used was so before, and is counted there.
                 self.feed.change(|state| drop(state.assume_set(set)));
+            }
+            Kind::BUDGET => {
+                let budget = serde_path_to_error::deserialize(object).map_err(|error| unreadable(error.to_string()))?;
+                self.feed.change(|state| state.assume_budget(Budget::compile(budget)));
             }
             _ => {}
         }

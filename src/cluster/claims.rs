@@ -4,7 +4,7 @@
 //! passes on the strength of a copy that may be old: what is not confirmed by a write is confirmed by a read. The work is done in tasks
 //! of the server, not in those of requests: a client that hangs up leaves nothing half done.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt;
 use jiff::Timestamp;
@@ -15,7 +15,7 @@ use kube::{
 use parking_lot::Mutex;
 use tokio::{
     sync::oneshot,
-    time::{Instant, timeout_at},
+    time::{Instant, sleep, timeout_at},
 };
 use tokio_util::task::TaskTracker;
 
@@ -36,8 +36,15 @@ use crate::{
     telemetry::metrics::Metrics,
 };
 
+/// Namespace and name of a budget.
+type Key = (Arc<str>, Arc<str>);
+
 /// How long a turn may take. A hook has 5 s to answer, and a claim may have to wait for the turn before its own.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// At most how long is paused when another replica was first. Who looks again at once meets the next one.
+const AFTER_A_CONFLICT: Duration = Duration::from_millis(20);
+/// How long is paused when the API server has no time.
+const AFTER_TROUBLE: Duration = Duration::from_millis(100);
 
 type Told = Result<(), Denial>;
 
@@ -57,13 +64,13 @@ pub struct Turnstile {
     metrics: Arc<Metrics>,
     wall: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// By namespace and name. A queue is there as long as a task serves it.
-    queues: Mutex<HashMap<(Arc<str>, Arc<str>), Vec<Queued>>>,
+    queues: Mutex<HashMap<Key, Vec<Queued>>>,
 }
 
 impl Turnstile {
     /// Takes through this client, from the objects of this picture first. The client must send each request once.
     pub fn new(client: Client, feed: Feed, tasks: TaskTracker, wall: Arc<dyn Fn() -> Timestamp + Send + Sync>) -> Self {
-        let (teller, metrics) = (Teller::new(client.clone()), Arc::clone(&feed.metrics));
+        let (teller, metrics) = (Teller::named(client.clone(), "pub-controller"), Arc::clone(&feed.metrics));
         Self { client, feed, teller, tasks, metrics, wall, queues: Mutex::default() }
     }
 
@@ -115,18 +122,18 @@ impl Turnstile {
     }
 
     /// Serves a queue until it is empty.
-    async fn serve(self: Arc<Self>, key: (Arc<str>, Arc<str>)) {
+    async fn serve(self: Arc<Self>, key: Key) {
         loop {
-            let turn = {
-                let mut queues = self.queues.lock();
-                let turn = queues.get_mut(&key).map(std::mem::take).unwrap_or_default();
-                if turn.is_empty() {
-                    queues.remove(&key);
-                    return;
-                }
-                turn
-            };
-            let results = self.turn(&key.0, &key.1, &turn).await;
+            let mut turn = self.next(&key);
+            if turn.is_empty() {
+                return;
+            }
+            // Whatever becomes of this turn, the next one has to come.
+            let served = AssertUnwindSafe(self.turn(&key, &mut turn)).catch_unwind().await;
+            let results = served.unwrap_or_else(|_| {
+                tracing::error!(namespace = %key.0, budget = %key.1, "taking from a budget panicked");
+                undecided(&turn, "the server has failed; see its log")
+            });
             for (queued, result) in turn.into_iter().zip(results) {
                 // Whoever asked may have hung up.
                 let _ = queued.tell.send(result);
@@ -134,38 +141,49 @@ impl Turnstile {
         }
     }
 
-    /// What becomes of those whose turn it is.
-    async fn turn(&self, namespace: &str, name: &str, turn: &[Queued]) -> Vec<Told> {
-        let deadline = Instant::now() + PATIENCE;
-        let target = Target { kind: Kind::BUDGET, namespace: namespace.to_owned(), name: name.to_owned(), uid: String::new() };
+    /// All that wait in a queue; where nobody waits, it is given up.
+    fn next(&self, key: &Key) -> Vec<Queued> {
+        let mut queues = self.queues.lock();
+        let turn = queues.get_mut(key).map(std::mem::take).unwrap_or_default();
+        if turn.is_empty() {
+            queues.remove(key);
+        }
+        turn
+    }
+
+    /// Those who came since the turn began.
+    fn latecomers(&self, key: &Key) -> Vec<Queued> {
+        self.queues.lock().get_mut(key).map(std::mem::take).unwrap_or_default()
+    }
+
+    /// What becomes of those whose turn it is. If it takes more than one attempt, those who came meanwhile go along.
+    async fn turn(&self, key: &Key, turn: &mut Vec<Queued>) -> Vec<Told> {
+        let (begun, (namespace, name)) = (Instant::now(), key);
+        let deadline = begun + PATIENCE;
+        let target = Target { kind: Kind::BUDGET, namespace: namespace.to_string(), name: name.to_string(), uid: String::new() };
         let mut known = self.feed.state.read().snapshot().budgets.get(namespace, name).cloned();
         let mut is_live = false;
         loop {
-            let Some(before) = &known else {
-                if is_live {
-                    // Nothing is guarded by what does not exist.
-                    return turn.iter().map(|_| Ok(())).collect();
+            if let Some(before) = &known {
+                if begun.elapsed() < PATIENCE / 2 {
+                    turn.append(&mut self.latecomers(key));
                 }
-                match self.live(&target, deadline).await {
-                    Ok(live) => known = live,
-                    Err(problem) => return undecided(turn, &problem),
+                let mut after = Budget::clone(before);
+                let waiting = turn.iter().map(|queued| Waiting { claim: &queued.claim, is_trial: queued.is_trial });
+                let taken = fold(&mut after, waiting, (self.wall)());
+                let is_changed = after != **before;
+                if is_changed {
+                    match self.write(&target, before, &after, deadline).await {
+                        Ok(()) => return taken.into_iter().map(told).collect(),
+                        Err(failure) if Instant::now() < deadline && may_be_tried_again(&failure) => pause(&failure).await,
+                        Err(failure) => return undecided(turn, &format!("the budget could not be written: {failure}")),
+                    }
+                } else if is_live {
+                    return taken.into_iter().map(told).collect();
                 }
-                is_live = true;
-                continue;
-            };
-            let mut after = Budget::clone(before);
-            let waiting = turn.iter().map(|queued| Waiting { claim: &queued.claim, is_trial: queued.is_trial });
-            let taken = fold(&mut after, waiting, (self.wall)());
-            if after == **before && is_live {
-                return taken.into_iter().map(told).collect();
-            }
-            if after != **before {
-                match self.write(&target, before, &after, deadline).await {
-                    Ok(()) => return taken.into_iter().map(told).collect(),
-                    // Somebody else was first, or nobody knows.
-                    Err(Failure::Outdated(_) | Failure::Unknown(_) | Failure::Busy(_)) if Instant::now() < deadline => {}
-                    Err(failure) => return undecided(turn, &format!("the budget could not be written: {failure}")),
-                }
+            } else if is_live {
+                // Nothing is guarded by what does not exist.
+                return turn.iter().map(|_| Ok(())).collect();
             }
             match self.live(&target, deadline).await {
                 Ok(live) => known = live,
@@ -221,6 +239,16 @@ fn told(taken: Taken) -> Told {
     }
 }
 
+/// Somebody else was first, or nobody knows.
+fn may_be_tried_again(failure: &Failure) -> bool {
+    matches!(failure, Failure::Outdated(_) | Failure::Unknown(_) | Failure::Busy(_))
+}
+
+async fn pause(failure: &Failure) {
+    let is_conflict = matches!(failure, Failure::Outdated(_));
+    sleep(if is_conflict { AFTER_A_CONFLICT.mul_f64(fastrand::f64()) } else { AFTER_TROUBLE }).await;
+}
+
 fn undecided(turn: &[Queued], problem: &str) -> Vec<Told> {
     turn.iter().map(|queued| Err(refusal::unsettled(&queued.claim, problem))).collect()
 }
@@ -233,4 +261,42 @@ fn late() -> String {
 fn lost() -> Decision {
     let denial = Denial::forbidden("what has to be taken for this request could not be taken; see the log");
     Decision { outcome: Outcome::Deny(denial), ..Decision::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http::{Request, Response};
+    use kube::client::Body;
+
+    use super::*;
+    use crate::{
+        budget::{index::Operation, subject::Subject},
+        server::admin::Readiness,
+    };
+
+    fn claims() -> Claims {
+        let pod = Arc::new(Subject { name: "web-1".into(), ..Subject::default() });
+        let (namespace, budget, operation) = ("shop".into(), "web".into(), Operation::Delete);
+        let take = Take { namespace, budget, pod, operation, resize_is_its_own: false, eviction_code: 429 };
+        Claims { claims: vec![Claim::Budget(take)], is_dry_run: false, decision: Decision::default() }
+    }
+
+    #[tokio::test]
+    async fn a_queue_that_nobody_waits_in_is_not_kept() {
+        let gone = |_: Request<Body>| async {
+            let status = r#"{"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404}"#;
+            Ok::<_, Infallible>(Response::builder().status(404).body(Body::from(status.as_bytes().to_vec())).unwrap())
+        };
+        let client = Client::new(tower::service_fn(gone), "own");
+        let feed = Feed::new(Arc::default(), Readiness::default(), Arc::default(), None);
+        let turnstile = Turnstile::new(client, feed, TaskTracker::new(), Arc::new(|| Timestamp::UNIX_EPOCH));
+        let turnstile = Arc::new(turnstile);
+        let decisions = futures::future::join_all((0..5).map(|_| turnstile.clone().settle(claims()))).await;
+        assert!(decisions.iter().all(|decision| matches!(decision.outcome, Outcome::Allow(_))), "{decisions:?}");
+        turnstile.tasks.close();
+        turnstile.tasks.wait().await;
+        assert!(turnstile.queues.lock().is_empty());
+    }
 }

@@ -12,8 +12,10 @@ use kube::{Api, Client, api::PostParams};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::plan::Event;
+use crate::plan::{Event, Kind};
 
+/// Who tells of budgets.
+const OF_BUDGETS: &str = "podunavailablebudget-controller";
 /// Who tells, unless it is said otherwise.
 const CONTROLLER: &str = "sidecarset-controller";
 /// In whose name: whichever replica leads.
@@ -103,7 +105,8 @@ impl Teller {
     async fn post(&self, event: Event, now: Timestamp, number: usize) {
         let namespace = if event.about.namespace.is_empty() { ELSEWHERE } else { &event.about.namespace };
         let events = Api::<Object>::namespaced(self.client.clone(), namespace);
-        let object = Object { reporting_controller: Some(self.controller.to_owned()), ..Self::object(&event, namespace, now, number) };
+        let controller = if event.about.kind == Kind::BUDGET { OF_BUDGETS } else { self.controller };
+        let object = Object { reporting_controller: Some(controller.to_owned()), ..Self::object(&event, namespace, now, number) };
         if let Err(problem) = events.create(&PostParams::default(), &object).await {
             tracing::warn!(%problem, reason = event.reason, about = %event.about.name, "an event could not be told");
         }
@@ -143,7 +146,7 @@ impl Teller {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Kind, Target};
+    use crate::plan::Target;
 
     fn event(name: &str, note: &str) -> Event {
         let about = Target { kind: Kind::POD, namespace: "shop".to_owned(), name: name.to_owned(), uid: "u".to_owned() };

@@ -10,23 +10,40 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResourceList;
 use kube::{Client, api::GetParams, core::PartialObjectMeta};
 use parking_lot::Mutex;
 
-use super::apply::{Failure, requests, root, send};
+use super::{
+    apply::{Failure, requests, root, send},
+    scales::Scales,
+};
 use crate::plan::{Kind, Target};
 
 /// How long an answer about kinds holds.
 const KINDS_HOLD: Duration = Duration::from_mins(1);
+
+/// Whether an object is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// It is.
+    Stays {
+        /// What tells it from an earlier one of its name.
+        uid: String,
+    },
+    /// It is being deleted, or gone.
+    Goes,
+}
 
 /// Asks the API server.
 pub struct Facts {
     client: Client,
     /// Which kinds were served, and when that was asked.
     served: Mutex<Vec<(Kind, bool, Instant)>>,
+    /// Scales of workloads.
+    pub scales: Scales,
 }
 
 impl Facts {
     /// Asks through this client.
     pub fn new(client: Client) -> Self {
-        Self { client, served: Mutex::default() }
+        Self { scales: Scales::new(client.clone()), client, served: Mutex::default() }
     }
 
     /// The labels of an object; [`Failure::Outdated`] if there is no such object.
@@ -39,6 +56,15 @@ impl Facts {
         match self.metadata(target).await {
             Ok(_) => Ok(true),
             Err(Failure::Outdated(_)) => Ok(false),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Whether an object is there, and not about to go.
+    pub async fn life_of(&self, target: &Target) -> Result<Life, Failure> {
+        match self.metadata(target).await {
+            Ok(found) if found.metadata.deletion_timestamp.is_none() => Ok(Life::Stays { uid: found.metadata.uid.unwrap_or_default() }),
+            Ok(_) | Err(Failure::Outdated(_)) => Ok(Life::Goes),
             Err(failure) => Err(failure),
         }
     }

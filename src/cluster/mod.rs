@@ -8,4 +8,5 @@ pub mod events;
 pub mod facts;
 pub mod lease;
 pub mod protected;
+pub mod scales;
 pub mod watch;

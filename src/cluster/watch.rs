@@ -3,16 +3,15 @@
 //!
 //! What cannot be decoded is counted and forgotten, never a reason to stop: one broken object must not blind the server.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt::Debug, sync::Arc};
+mod kinds;
+mod workloads;
 
-use futures::{Stream, StreamExt};
-use k8s_openapi::{
-    NamespaceResourceScope,
-    api::{apps::v1::ControllerRevision, core::v1},
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
-};
+use std::{fmt::Debug, sync::Arc, time::Duration};
+
+use futures::{FutureExt, Stream, StreamExt, future::join_all};
+use k8s_openapi::api::{apps::v1::ControllerRevision, core::v1};
 use kube::{
-    Api, Client, Resource, ResourceExt,
+    Api, Client, ResourceExt,
     api::{ApiResource, DynamicObject},
     core::PartialObjectMeta,
     runtime::{
@@ -21,19 +20,29 @@ use kube::{
     },
 };
 use parking_lot::{Mutex, RwLock};
-use serde::Deserialize;
-use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+pub use self::kinds::WatchedPod;
+use self::{
+    kinds::{Budgets, Configuration, Kind, Namespaces, Pods, Revisions, Sets},
+    workloads::{
+        AdvancedStatefulSets, CloneSets, Deployments, Mirrored, ReplicaSets, ReplicationControllers, StatefulSets, WatchedWorkload,
+        Workloads,
+    },
+};
 use crate::{
-    base::{interned::Interner, observed::Wire},
+    base::interned::Interner,
+    budget::api::PodUnavailableBudget,
     plan::Key,
     server::admin::Readiness,
-    sidecarset::{api::SidecarSet, index::SetError, revision::Revision, whitelist::CONFIGURATION},
-    state::{State, feed::Namespace, pods::Observed},
+    sidecarset::{api::SidecarSet, whitelist::CONFIGURATION},
+    state::State,
     telemetry::metrics::Metrics,
 };
+
+/// A kind that is not served is looked for again after this long: its definition may come any time.
+const LOOK_AGAIN: Duration = Duration::from_secs(20);
 
 /// What every watch writes to.
 #[derive(Clone)]
@@ -50,173 +59,11 @@ pub struct Feed {
     pub touched: Option<mpsc::UnboundedSender<Key>>,
 }
 
-/// How objects of one kind get into the picture.
-trait Kind: Send + 'static {
-    /// What the watch delivers.
-    type Object: ResourceExt + Send;
-    /// What is kept.
-    type Kept: Send;
-    /// Name under which readiness speaks of the list.
-    const CONDITION: &'static str;
-
-    fn keep(object: Self::Object, interner: &Mutex<Interner>) -> Result<Self::Kept, String>;
-    fn reset(state: &mut State, all: Vec<Self::Kept>) -> Vec<SetError>;
-    fn apply(state: &mut State, one: Self::Kept) -> Result<(), SetError>;
-    fn delete(state: &mut State, namespace: &str, name: &str);
-}
-
-/// A pod as it comes from the API server.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(transparent)]
-pub struct WatchedPod(pub Wire);
-
-impl Resource for WatchedPod {
-    type DynamicType = ();
-    type Scope = NamespaceResourceScope;
-
-    fn kind((): &()) -> Cow<'_, str> {
-        v1::Pod::kind(&())
-    }
-    fn group((): &()) -> Cow<'_, str> {
-        v1::Pod::group(&())
-    }
-    fn version((): &()) -> Cow<'_, str> {
-        v1::Pod::version(&())
-    }
-    fn plural((): &()) -> Cow<'_, str> {
-        v1::Pod::plural(&())
-    }
-    fn meta(&self) -> &ObjectMeta {
-        &self.0.metadata
-    }
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.0.metadata
-    }
-}
-
-struct Pods;
-struct Sets;
-struct Revisions;
-struct Namespaces;
-/// The one `ConfigMap` that says what sets may do.
-struct Configuration;
-
-impl Kind for Sets {
-    type Object = DynamicObject;
-    type Kept = SidecarSet;
-    const CONDITION: &'static str = "sidecarsets";
-
-    fn keep(object: DynamicObject, _: &Mutex<Interner>) -> Result<SidecarSet, String> {
-        serde_path_to_error::deserialize(value(object)?).map_err(|error| error.to_string())
-    }
-    fn reset(state: &mut State, all: Vec<SidecarSet>) -> Vec<SetError> {
-        state.reset_sets(all)
-    }
-    fn apply(state: &mut State, one: SidecarSet) -> Result<(), SetError> {
-        state.apply_set(one)
-    }
-    fn delete(state: &mut State, _: &str, name: &str) {
-        state.delete_set(name);
-    }
-}
-
-impl Kind for Revisions {
-    type Object = DynamicObject;
-    type Kept = Revision;
-    const CONDITION: &'static str = "controllerrevisions";
-
-    fn keep(object: DynamicObject, _: &Mutex<Interner>) -> Result<Revision, String> {
-        Revision::from_object(&value(object)?).map_err(|error| error.to_string())
-    }
-    fn reset(state: &mut State, all: Vec<Revision>) -> Vec<SetError> {
-        state.reset_revisions(all);
-        Vec::new()
-    }
-    fn apply(state: &mut State, one: Revision) -> Result<(), SetError> {
-        state.apply_revision(one);
-        Ok(())
-    }
-    fn delete(state: &mut State, _: &str, name: &str) {
-        state.delete_revision(name);
-    }
-}
-
-impl Kind for Pods {
-    type Object = WatchedPod;
-    type Kept = Observed;
-    const CONDITION: &'static str = "pods";
-
-    fn keep(object: WatchedPod, interner: &Mutex<Interner>) -> Result<Self::Kept, String> {
-        Ok(Observed::read(&object.0, &mut interner.lock()))
-    }
-    fn reset(state: &mut State, all: Vec<Self::Kept>) -> Vec<SetError> {
-        state.observe_all_pods(all);
-        Vec::new()
-    }
-    fn apply(state: &mut State, one: Self::Kept) -> Result<(), SetError> {
-        state.observe_pod(one);
-        Ok(())
-    }
-    fn delete(state: &mut State, namespace: &str, name: &str) {
-        state.delete_pod(namespace, name);
-    }
-}
-
-impl Kind for Namespaces {
-    type Object = PartialObjectMeta<v1::Namespace>;
-    type Kept = Namespace;
-    const CONDITION: &'static str = "namespaces";
-
-    fn keep(object: Self::Object, _: &Mutex<Interner>) -> Result<Namespace, String> {
-        let labels: BTreeMap<String, String> = object.metadata.labels.unwrap_or_default();
-        let is_terminating = object.metadata.deletion_timestamp.is_some();
-        Ok(Namespace { name: object.metadata.name.unwrap_or_default(), labels, is_terminating })
-    }
-    fn reset(state: &mut State, all: Vec<Namespace>) -> Vec<SetError> {
-        state.reset_namespaces(all);
-        Vec::new()
-    }
-    fn apply(state: &mut State, one: Namespace) -> Result<(), SetError> {
-        state.apply_namespace(one);
-        Ok(())
-    }
-    fn delete(state: &mut State, _: &str, name: &str) {
-        state.delete_namespace(name);
-    }
-}
-
-impl Kind for Configuration {
-    type Object = v1::ConfigMap;
-    type Kept = BTreeMap<String, String>;
-    const CONDITION: &'static str = "configuration";
-
-    fn keep(object: v1::ConfigMap, _: &Mutex<Interner>) -> Result<Self::Kept, String> {
-        Ok(object.data.unwrap_or_default())
-    }
-    fn reset(state: &mut State, all: Vec<Self::Kept>) -> Vec<SetError> {
-        match all.first() {
-            Some(data) => state.apply_configuration(data),
-            None => state.delete_configuration(),
-        }
-        Vec::new()
-    }
-    fn apply(state: &mut State, data: Self::Kept) -> Result<(), SetError> {
-        state.apply_configuration(&data);
-        Ok(())
-    }
-    fn delete(state: &mut State, _: &str, _: &str) {
-        state.delete_configuration();
-    }
-}
-
 /// What readiness waits for.
 const LISTS: [&str; 5] = [Sets::CONDITION, Revisions::CONDITION, Namespaces::CONDITION, Pods::CONDITION, Configuration::CONDITION];
-
-/// The members of an object but for those that the API server keeps about its managers.
-fn value(mut object: DynamicObject) -> Result<Value, String> {
-    object.metadata.managed_fields = None;
-    serde_json::to_value(object).map_err(|error| error.to_string())
-}
+/// And besides, if there are budgets. What need not be served is not waited for.
+const LISTS_OF_BUDGETS: [&str; 5] =
+    [Budgets::CONDITION, Deployments::CONDITION, ReplicaSets::CONDITION, StatefulSets::CONDITION, ReplicationControllers::CONDITION];
 
 impl Feed {
     /// Feeds this picture.
@@ -231,10 +78,11 @@ impl Feed {
 
     /// Changes the picture, and passes on what that touches.
     pub fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        let (result, touched) = {
+        let (result, touched, unguarded) = {
             let mut state = self.state.write();
-            (change(&mut state), state.take_touched())
+            (change(&mut state), state.take_touched(), state.snapshot().budgets.not_enforcing())
         };
+        self.metrics.budgets_not_enforcing.set(i64::try_from(unguarded).unwrap_or(i64::MAX));
         if let Some(interested) = &self.touched {
             for key in touched {
                 // Nobody is interested any more while the program ends.
@@ -246,14 +94,19 @@ impl Feed {
 
     /// Names what readiness waits for.
     pub fn expect(&self) {
-        for condition in LISTS {
+        for condition in self.lists() {
             self.readiness.expect(condition);
         }
     }
 
+    fn lists(&self) -> Vec<&'static str> {
+        let of_budgets = LISTS_OF_BUDGETS.into_iter().filter(|_| self.state.read().snapshot().gates.has_budgets());
+        LISTS.into_iter().chain(of_budgets).collect()
+    }
+
     /// Whether everything was listed once.
     pub fn is_synced(&self) -> bool {
-        self.readiness.holds(&LISTS)
+        self.readiness.holds(&self.lists())
     }
 
     /// Follows SidecarSets until `stop`.
@@ -288,6 +141,30 @@ impl Feed {
         self.follow::<Pods, _>(stop, |config| watcher::watcher(api.clone(), config).boxed()).await;
     }
 
+    /// Follows budgets, and the workloads that say how many pods there should be, until `stop`. Nothing if no budget guards anything.
+    pub async fn budgets(self, client: Client, stop: CancellationToken) {
+        if !self.state.read().snapshot().gates.has_budgets() {
+            return;
+        }
+        let api = Api::<DynamicObject>::all_with(client.clone(), &ApiResource::erase::<PodUnavailableBudget>(&()));
+        let budgets = self.clone().follow::<Budgets, _>(stop.clone(), move |config| watcher::watcher(api.clone(), config).boxed());
+        let (client, stop) = (&client, &stop);
+        let workloads = [
+            self.clone().workloads::<Deployments>(client, stop).boxed(),
+            self.clone().workloads::<ReplicaSets>(client, stop).boxed(),
+            self.clone().workloads::<StatefulSets>(client, stop).boxed(),
+            self.clone().workloads::<ReplicationControllers>(client, stop).boxed(),
+            self.clone().workloads::<CloneSets>(client, stop).boxed(),
+            self.workloads::<AdvancedStatefulSets>(client, stop).boxed(),
+        ];
+        tokio::join!(budgets, join_all(workloads));
+    }
+
+    async fn workloads<M: Mirrored>(self, client: &Client, stop: &CancellationToken) {
+        let api = Api::<WatchedWorkload>::all_with(client.clone(), &M::resource());
+        self.follow::<Workloads<M>, _>(stop.clone(), |config| watcher::watcher(api.clone(), config).boxed()).await;
+    }
+
     /// Feeds the events of a watch to the state; begins again with paged lists if the API server does not stream them.
     async fn follow<K: Kind, S>(self, stop: CancellationToken, watch: impl Fn(Config) -> S)
     where
@@ -304,6 +181,13 @@ impl Feed {
                     Err(error) if is_no_streaming(&error) && config != Config::default() => {
                         tracing::info!(kind = K::CONDITION, "the API server does not stream lists; listing page by page");
                         config = Config::default();
+                        break;
+                    }
+                    Err(error) if is_not_served(&error) && !self.lists().contains(&K::CONDITION) => {
+                        self.change(K::forget);
+                        tracing::debug!(kind = K::CONDITION, "the API server does not know this kind");
+                        drop(events);
+                        drop(tokio::time::timeout(LOOK_AGAIN, stop.cancelled()).await);
                         break;
                     }
                     // The watch goes on by itself after a while.
@@ -366,6 +250,15 @@ fn is_no_streaming(error: &watcher::Error) -> bool {
         WatchStartFailed(kube::Error::Api(status)) | InitialListFailed(kube::Error::Api(status)) | WatchError(status) => {
             matches!(status.code, 400 | 422)
         }
+        _ => false,
+    }
+}
+
+/// Whether an API server says that there is no such kind.
+fn is_not_served(error: &watcher::Error) -> bool {
+    use watcher::Error::{InitialListFailed, WatchError, WatchStartFailed};
+    match error {
+        WatchStartFailed(kube::Error::Api(status)) | InitialListFailed(kube::Error::Api(status)) | WatchError(status) => status.code == 404,
         _ => false,
     }
 }
@@ -464,7 +357,7 @@ mod tests {
     #[test]
     fn an_object_that_does_not_decode_is_counted_and_forgotten() {
         let feed = feed();
-        let set = |spec: Value| -> DynamicObject {
+        let set = |spec: serde_json::Value| -> DynamicObject {
             serde_json::from_value(serde_json::json!({"apiVersion": "apps.kruise.io/v1beta1", "kind": "SidecarSet", "metadata": {"name": "log"}, "spec": spec})).unwrap()
         };
         let mut listed = Vec::new();

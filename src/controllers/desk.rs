@@ -6,8 +6,12 @@ use std::{collections::HashMap, time::Duration};
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::plan::Key;
+
 /// A status is written no more often than this.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
+/// That of a budget is what disruptions are admitted by: as long as it says that more may go than may, it must not wait.
+const BUDGET_EVERY: Duration = Duration::from_millis(100);
 /// A status that the API server does not keep as it was written is not written again at once.
 const SAME_STATUS_EVERY: Duration = Duration::from_mins(1);
 /// A pod that the API server would not change is left alone for a while, so that others get their turn.
@@ -20,10 +24,12 @@ const FIRST_DELAY: Duration = Duration::from_millis(200);
 const LONGEST_DELAY: Duration = Duration::from_secs(30);
 
 /// The memory of one object.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Desk {
     /// Its pods were read from the API server since this replica leads, so that nothing of what an earlier leader did is missed.
     pub is_verified: bool,
+    /// How often its status may be written.
+    status_every: Duration,
     failures: u32,
     rests_until: Option<Instant>,
     /// What was written last, if it was taken, and when.
@@ -32,7 +38,27 @@ pub struct Desk {
     native_left_until: Option<Instant>,
 }
 
+impl Default for Desk {
+    fn default() -> Self {
+        Self {
+            is_verified: false,
+            status_every: STATUS_EVERY,
+            failures: 0,
+            rests_until: None,
+            status: None,
+            refused: HashMap::new(),
+            native_left_until: None,
+        }
+    }
+}
+
 impl Desk {
+    /// An empty memory of this object.
+    pub fn of(key: &Key) -> Self {
+        let status_every = if matches!(key, Key::Budget { .. }) { BUDGET_EVERY } else { STATUS_EVERY };
+        Self { status_every, ..Self::default() }
+    }
+
     /// Whether a change of this pod was refused a moment ago.
     pub fn is_refused(&self, uid: &str, now: Instant) -> bool {
         self.refused.get(uid).is_some_and(|until| now < *until)
@@ -65,7 +91,7 @@ impl Desk {
     pub fn status_due(&self, status: &Value, now: Instant) -> Instant {
         let Some((last, at)) = &self.status else { return now };
         let is_same = last.as_ref().is_some_and(|last| *last == gist(status));
-        (*at + if is_same { SAME_STATUS_EVERY } else { STATUS_EVERY }).max(now)
+        (*at + if is_same { SAME_STATUS_EVERY } else { self.status_every }).max(now)
     }
 
     /// Remembers that this status was written.
@@ -128,6 +154,13 @@ mod tests {
         assert_eq!(desk.status_due(&json!(1), now), now + SAME_STATUS_EVERY);
         desk.tried_status(now);
         assert_eq!(desk.status_due(&json!(1), now), now + STATUS_EVERY, "it is not there yet");
+    }
+
+    #[test]
+    fn the_status_of_a_budget_hardly_waits() {
+        let (mut desk, now) = (Desk::of(&Key::Budget { namespace: "shop".into(), name: "web".into() }), Instant::now());
+        desk.wrote_status(&json!(1), now);
+        assert_eq!(desk.status_due(&json!(2), now), now + BUDGET_EVERY);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The reconcilers: which objects are looked at when, by whom, and what becomes of a plan. Only the leader runs them.
 
+pub mod budgets;
 pub mod desk;
 pub mod pods;
 pub mod protection;
@@ -15,7 +16,7 @@ use self::desk::Desk;
 use crate::{
     base::{observed::Pod, selector::Selector},
     cluster::{apply::Failure, facts::Facts},
-    plan::{Key, Plan},
+    plan::{Action, Key, Plan, Task},
     sidecarset::{
         member::Member,
         plan::{self, Circumstances, Picture},
@@ -58,6 +59,10 @@ impl Planner {
     /// The plan for an object; `None` if there is no such object. `desk` says of pods, by their uids, whether the API server
     /// refused to change it a moment ago. Fails if the API server has to be asked and does not answer.
     pub async fn plan(&self, key: &Key, desk: &Desk, now: Instant) -> Result<Option<Planned>, Failure> {
+        if let Key::Budget { namespace, name } = key {
+            let plan = budgets::planned(&self.state, &self.facts, [namespace, name], || (self.wall)()).await;
+            return Ok(plan.map(|plan| Planned { plan: without_refused(plan, desk, now), pods: None }));
+        }
         match self.subject(key) {
             None => Ok(None),
             Some(Subject::SidecarSet(picture)) => Ok(Some(self.plan_set(&picture, desk, now))),
@@ -73,7 +78,6 @@ impl Planner {
         match key {
             Key::SidecarSet(name) => state.snapshot().picture_of(name).map(Subject::SidecarSet),
             Key::Pod { .. } => state.snapshot().finished_pod(key).map(Subject::FinishedPod),
-            // Not yet.
             Key::Budget { .. } => None,
         }
     }
@@ -87,4 +91,11 @@ impl Planner {
         };
         Planned { plan: plan::plan(picture, &circumstances), pods: picture.rollout.selector.clone() }
     }
+}
+
+/// The plan without the pods that the API server refused to change a moment ago.
+fn without_refused(mut plan: Plan, desk: &Desk, now: Instant) -> Plan {
+    let is_refused = |task: &Task| matches!(&task.action, Action::Patch(patch) if desk.is_refused(&patch.target.uid, now));
+    plan.each.retain(|task| !is_refused(task));
+    plan
 }

@@ -32,6 +32,8 @@ use crate::{
 
 /// How long an object has peace after a reconcile.
 const PAUSE: Duration = Duration::from_millis(200);
+/// How soon an object is looked at again that asks for it.
+const SOONEST: Duration = Duration::from_millis(100);
 /// How many objects are reconciled at a time.
 const OBJECTS: usize = 8;
 /// What an API server says that lets no image of an init container be changed: the only thing we change that one may not know.
@@ -173,7 +175,7 @@ impl Runner {
                     if !agenda.take(&key) {
                         continue;
                     }
-                    let desk = desks.remove(&key).unwrap_or_default();
+                    let desk = desks.remove(&key).unwrap_or_else(|| Desk::of(&key));
                     running.push(self.reconcile(key, desk, term, work));
                 }
             }
@@ -253,7 +255,8 @@ impl Runner {
             Some(self.troubles(key, &failures, desk))
         };
         let rest = is_cut.then(Instant::now);
-        (earlier(earlier(due, retry), earlier(rest, desk.next_try(Instant::now()))), events)
+        let wanted = plan.again.map(|again| Instant::now() + Duration::try_from(again).unwrap_or_default().max(SOONEST));
+        (earlier(earlier(due, retry), earlier(earlier(rest, wanted), desk.next_try(Instant::now()))), events)
     }
 
     /// Tells what has happened, while we lead.

@@ -4,6 +4,7 @@
 //! server is told to do when no answer comes. The webhook configurations are rendered from it, so that what is registered
 //! is what is served.
 
+pub mod budget_link;
 pub mod budgets;
 pub mod convert;
 pub mod delete;

@@ -71,6 +71,19 @@ fn steps<R: Reasons>(
     reasons: &mut R,
 ) -> Result<Decision, Denial> {
     super::readiness_gate::add(pod, snapshot.gates, edits).map_err(|error| Denial::unreadable(error.to_string()))?;
+    let decision = sidecars(pod, snapshot, now, edits, reasons)?;
+    super::budget_link::add(pod, snapshot, edits);
+    Ok(decision)
+}
+
+/// Puts the sidecars of all sets that select the pod into it.
+fn sidecars<R: Reasons>(
+    pod: Pod<'_, '_>,
+    snapshot: &Snapshot<'_>,
+    now: Timestamp,
+    edits: &mut Edits,
+    reasons: &mut R,
+) -> Result<Decision, Denial> {
     let selected = selected(pod, snapshot, reasons)?;
     if selected.is_empty() {
         return Ok(Decision::default());

@@ -46,8 +46,10 @@ pub(super) fn documents(rendering: &Rendering) -> Result<Vec<String>, ManifestEr
         ]),
         ..ClusterRole::default()
     };
-    everywhere.rules.get_or_insert_default().extend(ends_of_jobs());
-    everywhere.rules.get_or_insert_default().extend(what_hangs_on_protected_objects());
+    let rules = everywhere.rules.get_or_insert_default();
+    rules.extend(ends_of_jobs());
+    rules.extend(what_hangs_on_protected_objects());
+    rules.extend(budgets());
     let mut rules =
         vec![mirrored("apps", "controllerrevisions"), allowed("apps", &["controllerrevisions"], &["create", "patch", "delete"])];
     rules.extend(lease());
@@ -103,6 +105,18 @@ fn mirrored(group: &str, resource: &str) -> PolicyRule {
 fn allowed(group: &str, resources: &[&str], verbs: &[&str]) -> PolicyRule {
     let owned = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
     PolicyRule { api_groups: Some(vec![group.to_owned()]), resources: Some(owned(resources)), verbs: owned(verbs), ..PolicyRule::default() }
+}
+
+/// What budgets need to know how many pods there should be.
+fn budgets() -> [PolicyRule; 4] {
+    let read = &["get", "list", "watch"];
+    [
+        allowed("apps", &["deployments", "replicasets", "statefulsets"], read),
+        mirrored("", "replicationcontrollers"),
+        allowed("apps.kruise.io", &["clonesets", "statefulsets"], read),
+        // Of every kind that somebody may name as a target.
+        allowed("*", &["*/scale"], &["get"]),
+    ]
 }
 
 /// What the gate `SidecarTerminator` needs beside pods; a gate can be switched without new manifests.

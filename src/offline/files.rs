@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     documents::{Document, DocumentError, files_of, read},
-    schema, statuses,
+    schema, statuses, workloads,
 };
 use crate::{
     base::{
@@ -75,7 +75,8 @@ impl Folder {
         for file in files_of(&self.path)? {
             documents.extend(read(&file)?);
         }
-        let state = self.state_of(&documents)?;
+        let mut state = self.state_of(&documents)?;
+        statuses::complete_budgets(&mut state, since);
         let mut objects: Vec<Value> = documents.into_iter().map(|document| document.value).collect();
         for object in &mut objects {
             statuses::fill(object, &state.snapshot(), &self.own_namespace, since);
@@ -103,7 +104,11 @@ impl Folder {
                     state.apply_set(set).map_err(|error| document.error(error.field, error.source.to_string()))?;
                 }
                 ("policy.kruise.io/v1beta1" | "policy.kruise.io/v1alpha1", "PodUnavailableBudget") => state.apply_budget(budget(document)?),
-                _ => {}
+                (api_version, kind) => {
+                    if let Some(workload) = workloads::read(document, [api_version, kind], &mut interner)? {
+                        state.apply_workload(workload);
+                    }
+                }
             }
         }
         Ok(state)
@@ -233,6 +238,6 @@ fn of_kind<T: serde::de::DeserializeOwned>(document: &Document, kind: &Kind) -> 
     decode(&stored)
 }
 
-fn decode<T: serde::de::DeserializeOwned>(document: &Document) -> Result<T, DocumentError> {
+pub(super) fn decode<T: serde::de::DeserializeOwned>(document: &Document) -> Result<T, DocumentError> {
     serde_path_to_error::deserialize(&document.value).map_err(|error| document.error(error.path().to_string(), error.inner().to_string()))
 }

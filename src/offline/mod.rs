@@ -8,4 +8,5 @@ pub mod pods;
 pub mod reviews;
 pub mod schema;
 mod statuses;
+mod workloads;
 mod yaml;

@@ -1,17 +1,41 @@
 //! What the reconcilers would say of a folder's objects: nobody reconciles a folder, but the plans can be asked.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
+    budget::{
+        index::Budget,
+        picture::{Picture, Scale},
+        plan::{status_of, wanted},
+    },
     sidecarset::plan::{Circumstances, plan},
-    state::Snapshot,
+    state::{Snapshot, State},
 };
+
+/// Gives budgets without a status the one that their reconciler would write: what guards pods looks at it.
+pub(super) fn complete_budgets(state: &mut State, now: Timestamp) {
+    let missing: Vec<_> = state.snapshot().budgets.all().filter(|budget| !budget.has_status && !budget.is_terminating).cloned().collect();
+    for budget in missing {
+        let Some(mut picture) = state.snapshot().picture_of_budget(&budget.namespace, &budget.name) else { continue };
+        // There is nobody to ask: a folder has all that there is.
+        let unknown: BTreeMap<_, _> = wanted(&picture).iter().map(|owner| (owner.coordinates(), Scale::UnknownKind)).collect();
+        picture = Picture { scales: unknown, ..picture };
+        // What has no version replaces what has one.
+        let resource_version = Box::default();
+        state.assume_budget(Budget { status: status_of(&picture, now), has_status: true, resource_version, ..Budget::clone(&budget) });
+    }
+}
 
 /// Gives a SidecarSet that carries no status the one that its reconciler would write, where `now` is the present moment and
 /// `own_namespace` the one where revisions are kept. One with a status keeps it, and other objects stay as they are.
 pub(super) fn fill(object: &mut Value, snapshot: &Snapshot<'_>, own_namespace: &str, now: Timestamp) {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    if text("/kind") == "PodUnavailableBudget" && text("/apiVersion").starts_with("policy.kruise.io/") {
+        return fill_budget(object, snapshot);
+    }
     let is_set = text("/kind") == "SidecarSet" && text("/apiVersion").starts_with("apps.kruise.io/");
     let has_status = object.get("status").is_some_and(|status| !status.is_null());
     if !is_set || has_status {
@@ -25,5 +49,17 @@ pub(super) fn fill(object: &mut Value, snapshot: &Snapshot<'_>, own_namespace: &
     status.retain(|_, value| !value.is_null());
     if let Some(members) = object.as_object_mut() {
         members.insert("status".to_owned(), Value::Object(status));
+    }
+}
+
+/// Gives a budget that carries no status the one that is known.
+fn fill_budget(object: &mut Value, snapshot: &Snapshot<'_>) {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let namespace = text("/metadata/namespace").unwrap_or("default");
+    let known = snapshot.budgets.get(namespace, text("/metadata/name").unwrap_or_default()).filter(|budget| budget.has_status);
+    let status = known.and_then(|budget| serde_json::to_value(&budget.status).ok());
+    let has_status = object.get("status").is_some_and(|status| !status.is_null());
+    if let (Some(status), Some(members), false) = (status, object.as_object_mut(), has_status) {
+        members.insert("status".to_owned(), status);
     }
 }

@@ -4,6 +4,8 @@ pub mod budgets;
 pub mod feed;
 pub mod members;
 pub mod pods;
+pub mod subjects;
+pub mod workloads;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -12,7 +14,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use self::{members::Members, pods::Finished};
+use self::{members::Members, pods::Finished, subjects::Subjects, workloads::Workloads};
 use crate::{
     base::{gates::Gates, observed::Pod},
     budget::index::Budgets,
@@ -37,6 +39,8 @@ pub struct State {
     members: Members,
     finished: Finished,
     budgets: Budgets,
+    subjects: Subjects,
+    workloads: Workloads,
     touched: BTreeSet<Key>,
 }
 
@@ -55,6 +59,10 @@ pub struct Snapshot<'s> {
     pub tally: &'s Tally,
     /// All budgets.
     pub budgets: &'s Budgets,
+    /// All pods, as budgets see them.
+    pub subjects: &'s Subjects,
+    /// All workloads.
+    pub workloads: &'s Workloads,
     namespaces: &'s HashMap<String, BTreeMap<String, String>>,
     leaving: &'s HashSet<String>,
     rollouts: &'s HashMap<Arc<str>, Arc<Rollout>>,
@@ -82,6 +90,8 @@ impl State {
             members: &self.members,
             finished: &self.finished,
             budgets: &self.budgets,
+            subjects: &self.subjects,
+            workloads: &self.workloads,
         }
     }
 }
@@ -103,7 +113,8 @@ impl<'s> Snapshot<'s> {
 
     /// All objects that are reconciled.
     pub fn all_keys(&self) -> impl Iterator<Item = Key> {
-        self.rollouts.keys().cloned().map(Key::SidecarSet).chain(self.finished.keys().cloned())
+        let budgets = self.budgets.all().map(|budget| budgets::key(&budget.namespace, &budget.name));
+        self.rollouts.keys().cloned().map(Key::SidecarSet).chain(self.finished.keys().cloned()).chain(budgets)
     }
 
     /// Labels of a namespace; `None` if there is no such namespace, as far as known.

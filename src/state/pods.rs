@@ -1,5 +1,5 @@
 //! Pods, and what is kept of each: the whole of those that sets were injected into, and for a while those whose work is done
-//! while sidecars of theirs still run. Of all others nothing.
+//! while sidecars of theirs still run; of all others what budgets look at.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -9,6 +9,7 @@ use crate::{
         interned::Interner,
         observed::{Pod, Wire},
     },
+    budget::subject::Subject,
     plan::Key,
     sidecarset::{keys::INJECTED_LIST, member::Member},
     terminator::classify,
@@ -22,6 +23,7 @@ pub struct Observed {
     // Most pods are neither, and a list of all is held for a moment.
     member: Option<Box<Member>>,
     finished: Option<Box<Pod>>,
+    subject: Box<Subject>,
 }
 
 impl Observed {
@@ -33,7 +35,8 @@ impl Observed {
         let member = is_member.then(|| Box::new(Member::read(pod, interner)));
         let whole = |interner: &mut Interner| member.as_ref().map_or_else(|| pod.observe(interner), |member| member.pod.clone());
         let finished = pod.has_sidecars_to_end().then(|| whole(interner)).filter(classify::is_due).map(Box::new);
-        Self { namespace, name, member, finished }
+        let subject = Box::new(Subject::read(pod, interner));
+        Self { namespace, name, member, finished, subject }
     }
 }
 
@@ -67,20 +70,26 @@ impl Finished {
 impl State {
     /// A pod was made or changed.
     pub fn observe_pod(&mut self, pod: Observed) {
-        let Observed { namespace, name, member, finished } = pod;
+        let Observed { namespace, name, member, finished, subject } = pod;
         match member {
             Some(member) => self.apply_pod(*member),
             None => self.forget_member(&namespace, &name),
+        }
+        if self.gates.has_budgets() {
+            let change = self.subjects.apply(*subject);
+            self.touch_budgets_of_pod(&change.unwrap_or_default());
         }
         self.apply_finished(&namespace, &name, finished);
     }
 
     /// A pod as it is after a request of ours. One that is gone by now stays gone.
     pub fn observe_answer(&mut self, pod: Observed) {
-        let Observed { namespace, name, member, finished } = pod;
+        let Observed { namespace, name, member, finished, subject } = pod;
         if let Some(member) = member {
             self.assume_pod(*member);
         }
+        let change = self.subjects.assume(*subject);
+        self.touch_budgets_of_pod(&change.unwrap_or_default());
         if self.finished.get(&key(&namespace, &name)).is_some() {
             self.apply_finished(&namespace, &name, finished);
         }
@@ -90,13 +99,18 @@ impl State {
     pub fn delete_pod(&mut self, namespace: &str, name: &str) {
         self.forget_member(namespace, name);
         self.apply_finished(namespace, name, None);
+        let change = self.subjects.remove(namespace, name);
+        self.touch_budgets_of_pod(&change.unwrap_or_default());
     }
 
     /// These are all pods that there are.
     pub fn observe_all_pods(&mut self, pods: Vec<Observed>) {
         let mut before = std::mem::take(&mut self.finished);
-        let mut members = Vec::new();
+        let (mut members, mut subjects) = (Vec::new(), Vec::new());
         for pod in pods {
+            if self.gates.has_budgets() {
+                subjects.push(*pod.subject);
+            }
             members.extend(pod.member.map(|member| *member));
             let Some(finished) = pod.finished else { continue };
             let key = key(&pod.namespace, &pod.name);
@@ -108,6 +122,8 @@ impl State {
         // Those that are no longer any of these have nothing to remember.
         self.touched.extend(before.0.into_keys());
         self.reset_pods(members);
+        self.subjects.reset(subjects);
+        self.touch_all_budgets();
     }
 
     fn apply_finished(&mut self, namespace: &str, name: &str, pod: Option<Box<Pod>>) {

@@ -39,6 +39,8 @@ pub struct Metrics {
     pub reconcile_seconds: Histogram,
     /// Running pods that were changed.
     pub pod_changes: Counter,
+    /// Budgets that say of themselves that they do not guard all that they select.
+    pub budgets_not_enforcing: Gauge,
     /// Requests that were refused because something could not be taken for them.
     pub claims_refused: Counter,
     /// Times that what requests claim was written; several may share one.
@@ -103,6 +105,7 @@ impl Metrics {
             reconcile_errors: Counter::default(),
             reconcile_seconds: Buckets.new_metric(),
             pod_changes: Counter::default(),
+            budgets_not_enforcing: Gauge::default(),
             claims_refused: Counter::default(),
             claim_writes: Counter::default(),
             leader: Gauge::default(),
@@ -141,6 +144,12 @@ impl Metrics {
         registry.register("reconcile_errors", "What reconcilers wanted done and was not", self.reconcile_errors.clone());
         let seconds = self.reconcile_seconds.clone();
         registry.register("reconcile_seconds", "From a look at an object to the last answer about it", seconds);
+        let unguarded = self.budgets_not_enforcing.clone();
+        registry.register(
+            "budgets_not_enforcing",
+            "Budgets that do not guard all that they select, by their condition Enforcing",
+            unguarded,
+        );
         registry.register("pod_changes", "Running pods that were changed by reconcilers", self.pod_changes.clone());
     }
 

@@ -49,7 +49,12 @@ pub(crate) fn what_is_missing() -> Option<String> {
 }
 
 fn has_go() -> bool {
-    Command::new("go").arg("version").output().is_ok_and(|output| output.status.success())
+    runs("go", &["version"])
+}
+
+/// Whether a program on the `PATH` runs with these arguments.
+pub(crate) fn runs(program: &str, args: &[&str]) -> bool {
+    Command::new(program).args(args).output().is_ok_and(|output| output.status.success())
 }
 
 fn ready_made() -> BTreeMap<&'static str, PathBuf> {

@@ -19,8 +19,8 @@ use crate::outrigger::Outrigger;
 use crate::support::{Cluster, Sandbox, deployment};
 
 pub(crate) const DEFINITION: &str = include_str!("../../manifests/crds/sidecarsets.apps.kruise.io.yaml");
+pub(crate) const WEBHOOKS: &str = include_str!("../../manifests/webhooks.yaml");
 const BUDGETS: &str = include_str!("../../manifests/crds/podunavailablebudgets.policy.kruise.io.yaml");
-const WEBHOOKS: &str = include_str!("../../manifests/webhooks.yaml");
 const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// A sandbox whose pods go through a server of ours, one of the replicas that all tests share.

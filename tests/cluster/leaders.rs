@@ -47,16 +47,21 @@ impl Replicas {
 
     /// Returns the name of the replica that leads as soon as it is none of these.
     async fn leader(&self, cluster: &Cluster, gone: &[String]) -> Result<String> {
-        let leases = Api::<Lease>::namespaced(cluster.client(), &self.namespace);
-        let leads = |lease: &Lease| holder(lease).is_some_and(|holder| !gone.contains(&holder));
-        let lease = Watch::over(leases).named("outrigger").within(Duration::from_secs(20)).until_it("a replica leads", leads).await?;
-        holder(&lease).context("no holder")
+        leading(cluster, &self.namespace, gone).await
     }
 
     fn server(&self, name: &str) -> Result<&Outrigger> {
         let (_, server) = self.servers.iter().find(|(other, _)| other == name).with_context(|| format!("there is no {name}"))?;
         Ok(server)
     }
+}
+
+/// Returns the name of the replica that leads in this namespace as soon as it is none of these.
+pub(crate) async fn leading(cluster: &Cluster, namespace: &str, gone: &[String]) -> Result<String> {
+    let leases = Api::<Lease>::namespaced(cluster.client(), namespace);
+    let leads = |lease: &Lease| holder(lease).is_some_and(|holder| !gone.contains(&holder));
+    let lease = Watch::over(leases).named("outrigger").within(Duration::from_secs(20)).until_it("a replica leads", leads).await?;
+    holder(&lease).context("no holder")
 }
 
 fn holder(lease: &Lease) -> Option<String> {

@@ -7,8 +7,13 @@
 
 mod applying;
 mod binaries;
+mod budgets;
 mod changing;
 mod control_plane;
+mod drains;
+mod evictions;
+mod forwarder;
+mod guarding;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod history;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
@@ -27,6 +32,7 @@ mod outrigger;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod protection;
 mod recovery;
+mod reviews;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod rollout;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
@@ -85,11 +91,10 @@ macro_rules! trials {
 }
 
 fn trials(house: &Arc<House>) -> Vec<Trial> {
+    let beside =
+        [about_the_cluster(house), about_sets_and_leases(house), about_protection(house), about_rollouts(house), about_budgets(house)];
     // Those that run alone come last: the others would wait for them.
-    [about_the_cluster(house), about_sets_and_leases(house), about_protection(house), about_rollouts(house), that_disturb_others(house)]
-        .into_iter()
-        .flatten()
-        .collect()
+    beside.into_iter().chain([that_disturb_others(house)]).flatten().collect()
 }
 
 fn about_the_cluster(house: &Arc<House>) -> Vec<Trial> {
@@ -150,6 +155,15 @@ fn about_sets_and_leases(house: &Arc<House>) -> Vec<Trial> {
     ]
 }
 
+fn about_budgets(house: &Arc<House>) -> Vec<Trial> {
+    trials![house:
+        beside_others budgets::an_eviction_without_room_is_answered_429_in_words,
+        beside_others budgets::three_hundred_reviews_take_exactly_what_there_is_in_few_writes,
+        beside_others drains::a_drain_of_thirty_guarded_pods_ends_by_itself,
+        beside_others drains::kubectl_drains_a_node_of_thirty_guarded_pods,
+    ]
+}
+
 fn about_protection(house: &Arc<House>) -> Vec<Trial> {
     trials![house:
         beside_others protection::what_is_labelled_stays_with_no_server_of_ours,
@@ -164,6 +178,7 @@ fn about_protection(house: &Arc<House>) -> Vec<Trial> {
 
 fn that_disturb_others(house: &Arc<House>) -> Vec<Trial> {
     trials![house:
+        alone evictions::of_three_hundred_evictions_half_pass_while_servers_are_killed,
         alone lease::a_server_leads_and_releases_its_lease_when_it_is_told_to_end,
         alone sets::a_set_reads_in_both_versions,
         alone jobs::a_job_completes_although_its_sidecar_never_ends_of_itself,

@@ -27,14 +27,18 @@ pub(crate) struct Outrigger {
 impl Outrigger {
     /// Starts a server whose own namespace is `namespace`, and returns when it is ready. `extra` are further flags.
     pub(crate) async fn start(cluster: &Cluster, namespace: &str, extra: &[&str]) -> Result<Self> {
+        Self::start_as(&Identity::for_loopback("outrigger")?, cluster, namespace, extra).await
+    }
+
+    /// The same with a certificate that others may have too.
+    pub(crate) async fn start_as(identity: &Identity, cluster: &Cluster, namespace: &str, extra: &[&str]) -> Result<Self> {
         make_namespace(cluster, namespace).await?;
-        let identity = Identity::for_loopback("outrigger")?;
         let (port, admin) = (keys::free_port()?, keys::free_port()?);
-        let program = program(cluster, namespace, (port, admin), &identity, extra)?;
+        let program = program(cluster, namespace, (port, admin), identity, extra)?;
         let authority = reqwest::Certificate::from_pem(identity.authority.as_bytes())?;
         let http = reqwest::Client::builder().add_root_certificate(authority).no_proxy().timeout(Duration::from_secs(10)).build()?;
         let process = cluster.plane.supervisor.run(program)?;
-        let server = Self { process, endpoint: Endpoint { port, authority_pem: identity.authority }, admin, http };
+        let server = Self { process, endpoint: Endpoint { port, authority_pem: identity.authority.clone() }, admin, http };
         server.ready().await?;
         Ok(server)
     }

@@ -156,6 +156,11 @@ impl ApiServer {
         store.keep(key, object);
     }
 
+    /// Somebody deletes an object.
+    pub(crate) fn remove(&self, key: &str) {
+        self.store.lock().objects.remove(key);
+    }
+
     /// An object under `RESOURCE/NAMESPACE/NAME`, or null.
     pub(crate) fn object(&self, key: &str) -> Value {
         self.store.lock().objects.get(key).cloned().unwrap_or_default()
@@ -184,7 +189,7 @@ impl ApiServer {
 
     /// Somebody deletes the lease.
     pub(crate) fn delete(&self) {
-        self.store.lock().objects.remove(LEASE);
+        self.remove(LEASE);
     }
 }
 

@@ -3,7 +3,9 @@
 
 mod api_server;
 mod architecture;
+mod budgets;
 mod certificates;
+mod claims;
 mod cli;
 mod conformance;
 mod lease;

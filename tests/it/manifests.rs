@@ -174,6 +174,10 @@ fn the_server_may_do_what_it_does_and_nothing_else() {
             {"apiGroups": [""], "resources": ["pods/finalizers"], "verbs": ["update"]},
             {"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["list"]},
             {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list"]},
+            {"apiGroups": ["apps"], "resources": ["deployments", "replicasets", "statefulsets"], "verbs": read},
+            {"apiGroups": [""], "resources": ["replicationcontrollers"], "verbs": read},
+            {"apiGroups": ["apps.kruise.io"], "resources": ["clonesets", "statefulsets"], "verbs": read},
+            {"apiGroups": ["*"], "resources": ["*/scale"], "verbs": ["get"]},
         ])
     );
     let lease =

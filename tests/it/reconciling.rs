@@ -1,6 +1,7 @@
 //! The shell of the reconcilers, over a scripted API server and a clock that jumps: what becomes of a rollout when requests are
 //! refused, lost, late, or overtaken.
 
+mod budgets;
 mod client;
 mod conflicts;
 mod events;

@@ -8,7 +8,7 @@ use outrigger::{
     server::{
         Limits,
         certs::Serving,
-        http::{self, Outside},
+        http::{self, Asked, Outside},
         throwaway, tls,
     },
     state::State,
@@ -35,6 +35,11 @@ pub(crate) struct HttpsServer {
 impl HttpsServer {
     /// A server with an empty state.
     pub(crate) fn start() -> Self {
+        Self::start_asking(None)
+    }
+
+    /// The same; its questions are put there.
+    pub(crate) fn start_asking(asked: Option<Asked>) -> Self {
         // The client library asks for a provider of the whole process; another test may have been first.
         let _ = default_provider().install_default();
         let runtime = Runtime::new().unwrap();
@@ -44,7 +49,8 @@ impl HttpsServer {
         let state = Arc::new(RwLock::new(State::default()));
         let objects = Objects::default();
         let settled = claims::settled(Arc::clone(&state), Arc::clone(&objects), Arc::new(|| jiff::Timestamp::constant(1_800_000_000, 0)));
-        let outside = Outside { settled: Some(settled), asked: Some(ask::asked(Arc::clone(&objects))) };
+        let asked = asked.unwrap_or_else(|| ask::asked(Arc::clone(&objects)));
+        let outside = Outside { settled: Some(settled), asked: Some(asked) };
         let router = http::router(handlers::TABLE.iter().map(|hook| (hook.path, hook.handler)), &state, &metrics, &limits, &outside);
         let router = router.merge(http::conversions(&metrics, &limits));
         let acceptor = Serving::new(&pem, &provider, &metrics).unwrap().acceptor(&provider).unwrap();

@@ -44,8 +44,11 @@ impl Store {
                 _ => (200, self.replace(&key, &object, asked.body.clone())),
             },
             (&Method::PATCH, Some(object)) => {
-                let version = &asked.body["metadata"]["resourceVersion"];
-                if !version.is_null() && *version != object["metadata"]["resourceVersion"] {
+                let is_other = |member: &str| {
+                    let wanted = &asked.body["metadata"][member];
+                    !wanted.is_null() && *wanted != object["metadata"][member]
+                };
+                if is_other("resourceVersion") || is_other("uid") {
                     return (409, failure(409));
                 }
                 let shape = if asked.resource == "pods" { POD } else { PLAIN };

@@ -23,6 +23,7 @@ pub(super) const EXCEPTIONS: &[(&str, &str)] = &[
     ("args", "offline::pods::Output"),
     ("args", "telemetry::log::Format"),
     ("cluster", "server::admin::Readiness"),
+    ("cluster", "server::http::Settled"),
     ("cluster", "telemetry::metrics::Metrics"),
     ("cluster", "server::http::Settled"),
     ("manifests", "cluster::lease::election::NAME"),

@@ -28,7 +28,7 @@ pub(crate) struct Told {
 
 #[derive(Default)]
 pub(crate) struct Api {
-    version: u64,
+    pub(crate) version: u64,
     pub(crate) pods: BTreeMap<String, Value>,
     pub(crate) budgets: BTreeMap<String, Value>,
     pub(crate) pod_events: Vec<Told>,

@@ -69,7 +69,8 @@ impl World {
         let mut api = Api { is_careless, ..Api::default() };
         let pods = random.usize(3..9);
         let few = random.usize(1..pods);
-        let wanted: BTreeMap<_, _> = if random.bool() { vec![("all", few)] } else { vec![("all", few), ("some", random.usize(1..=few))] }.into_iter().collect();
+        let wanted: BTreeMap<_, _> =
+            if random.bool() { vec![("all", few)] } else { vec![("all", few), ("some", random.usize(1..=few))] }.into_iter().collect();
         for (name, min) in &wanted {
             api.make_budget(name, *min, -60_000);
         }
@@ -81,7 +82,19 @@ impl World {
         }
         let count = random.usize(1..=3);
         let replicas = (0..count).map(|_| Replica::start(&api, random.i64(-400..400))).collect();
-        Self { random, at: 0, api, replicas, leader: 0, writes: Vec::new(), admitted: Vec::new(), wanted, named: pods, passed: 0, refused: 0 }
+        Self {
+            random,
+            at: 0,
+            api,
+            replicas,
+            leader: 0,
+            writes: Vec::new(),
+            admitted: Vec::new(),
+            wanted,
+            named: pods,
+            passed: 0,
+            refused: 0,
+        }
     }
 
     fn any_replica(&mut self) -> usize {
@@ -299,9 +312,12 @@ impl World {
         }
         self.wanted.iter().find_map(|(budget, wanted)| {
             let (status, available) = (&self.api.budgets[*budget]["status"], self.api.available(budget));
-            let is_clear = [&status["disruptedPods"], &status["unavailablePods"]].iter().all(|records| records.as_object().is_none_or(serde_json::Map::is_empty));
+            let is_clear = [&status["disruptedPods"], &status["unavailablePods"]]
+                .iter()
+                .all(|records| records.as_object().is_none_or(serde_json::Map::is_empty));
             let is_counted = status["unavailableAllowed"] == available - wanted && status["currentAvailable"] == available;
-            (!is_clear || !is_counted).then(|| format!("{available} are available, {budget} wants {wanted}, and in the end it says {status}"))
+            (!is_clear || !is_counted)
+                .then(|| format!("{available} are available, {budget} wants {wanted}, and in the end it says {status}"))
         })
     }
 }

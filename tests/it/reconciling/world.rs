@@ -11,7 +11,11 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use outrigger::{
-    base::{gates::Gates, observed::Wire},
+    base::{
+        gates::Gates,
+        observed::Wire,
+        workload::{self, Workload},
+    },
     cluster::{apply::Apply, events::Teller, facts::Facts, lease::Term, watch::Feed},
     controllers::{Planner, runner::Runner},
     server::admin::Readiness,
@@ -85,6 +89,28 @@ impl World {
         world
     }
 
+    /// So many available pods of a `ReplicaSet` that should have as many, a budget that selects them, and a leader. Nobody counted yet.
+    pub(crate) fn of_budget(pods: usize, spec: &Value) -> Self {
+        let world = Self::start();
+        let object = json!({"metadata": {"namespace": "shop", "name": "web", "uid": "uid-web"}, "spec": {"replicas": pods}});
+        let wire: workload::Wire = serde_json::from_value(object).unwrap();
+        let set = Workload::read(&wire, ["apps", "v1", "ReplicaSet"], &mut world.feed.interner.lock());
+        world.feed.change(|state| state.apply_workload(set));
+        for number in 0..pods {
+            let mut pod = pod(&name(number));
+            let owner = json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "uid-web", "controller": true}]);
+            pod["metadata"]["ownerReferences"] = owner;
+            pod["metadata"]["annotations"] = json!({});
+            world.server.put("pods", pod);
+        }
+        let mut budget = json!({"apiVersion": "policy.kruise.io/v1beta1", "kind": "PodUnavailableBudget",
+            "metadata": {"namespace": "shop", "name": "web", "uid": "uid-budget", "generation": 1},
+            "spec": {"selector": {"matchLabels": {"app": "web"}}}});
+        json_patch::merge(&mut budget["spec"], spec);
+        world.server.put("podunavailablebudgets", budget);
+        world
+    }
+
     fn start() -> Self {
         let (server, fates): (_, Fates) = (ApiServer::default(), Arc::new(Mutex::new(Box::new(|_| Fate::GOOD))));
         let state = Arc::new(RwLock::new(State::new(Gates::default())));
@@ -123,7 +149,7 @@ impl World {
         }
     }
 
-    fn lead(&self) {
+    pub(crate) fn lead(&self) {
         self.leadership.send_replace(Some(Term::without_election(&self.term)));
     }
 
@@ -277,6 +303,10 @@ fn watches(feed: &Feed, held: &Held, most: &Arc<Mutex<usize>>) -> impl FnMut(&st
         "sidecarsets" => {
             let set = serde_json::from_value(object.clone()).unwrap();
             feed.change(|state| state.apply_set(set)).unwrap();
+        }
+        "podunavailablebudgets" => {
+            let budget = serde_json::from_value(object.clone()).unwrap();
+            feed.change(|state| state.apply_budget(budget));
         }
         "controllerrevisions" => feed.change(|state| state.apply_revision(Revision::from_object(object).unwrap())),
         "pods" => {
