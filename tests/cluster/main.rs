@@ -91,7 +91,8 @@ macro_rules! trials {
 }
 
 fn trials(house: &Arc<House>) -> Vec<Trial> {
-    let beside = [about_the_cluster(house), about_sets_and_leases(house), about_protection(house), about_rollouts(house), about_budgets(house)];
+    let beside =
+        [about_the_cluster(house), about_sets_and_leases(house), about_protection(house), about_rollouts(house), about_budgets(house)];
     // Those that run alone come last: the others would wait for them.
     beside.into_iter().chain([that_disturb_others(house)]).flatten().collect()
 }

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::applying;
 use crate::control_plane::eventually;
+use crate::injection::define;
 use crate::outrigger::Outrigger;
 use crate::support::{Cluster, SANDBOX_LABEL, Sandbox};
 
@@ -32,8 +33,7 @@ impl Sets {
     /// In a cluster that knows the kind, without webhooks.
     async fn defined(cluster: &Arc<Cluster>, purpose: &str) -> Result<Self> {
         let sandbox = cluster.sandbox(purpose).await?;
-        sandbox.apply_yaml(DEFINITION).await?;
-        applying::established(&cluster.client(), "sidecarsets.apps.kruise.io").await?;
+        define(cluster).await?;
         Ok(Self { sandbox })
     }
 
