@@ -72,8 +72,7 @@ fn evict(request: &Request<'_>, snapshot: &Snapshot<'_>) -> Result<Verdict, Deco
     let is_dry_run = is_dry_run(request) || is_dry_eviction(request.object)?;
     match mirrored {
         Some(pod) if !is_free(&pod) => Ok(judge_known((*pod).clone(), Operation::Evict, is_dry_run, snapshot)),
-        // It will not become active again.
-        Some(pod) if !pod.is_active => Ok(Verdict::allow()),
+        // Also of a pod that goes, as far as known: there may be another one of its name.
         _ if snapshot.budgets.of_namespace(&request.namespace).next().is_none() => Ok(Verdict::allow()),
         _ => Ok(ask_and_judge(request, is_dry_run, snapshot)),
     }
