@@ -141,9 +141,9 @@ fn patch(picture: &Picture, status: &PodUnavailableBudgetStatus) -> Patch {
         ("disruptedPods", &before.disrupted_pods, &status.disrupted_pods),
         ("unavailablePods", &before.unavailable_pods, &status.unavailable_pods),
     ] {
-        if let (Some(change), Some(members)) = (records_patch(before, after), members.as_object_mut()) {
-            members.insert(name.to_owned(), change);
-        }
+        let Some(members) = members.as_object_mut() else { continue };
+        members.remove(name);
+        members.extend(records_patch(before, after).map(|change| (name.to_owned(), change)));
     }
     let body = json!({"metadata": {"resourceVersion": budget.resource_version}, "status": members});
     Patch { target: target(picture), sub_resource: "status", form: Form::Merge, body }
@@ -151,8 +151,11 @@ fn patch(picture: &Picture, status: &PodUnavailableBudgetStatus) -> Patch {
 
 /// What of the records changes: what is gone is null.
 fn records_patch(before: &BTreeMap<String, Timestamp>, after: &BTreeMap<String, Timestamp>) -> Option<Value> {
+    if after == before {
+        return None;
+    }
     if after.is_empty() {
-        return (!before.is_empty()).then_some(Value::Null);
+        return Some(Value::Null);
     }
     let gone = before.keys().filter(|name| !after.contains_key(*name)).map(|name| (name.clone(), Value::Null));
     let moved = after.iter().filter(|(name, at)| before.get(*name) != Some(*at)).map(|(name, at)| (name.clone(), at.to_string().into()));

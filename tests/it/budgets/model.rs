@@ -309,7 +309,7 @@ impl World {
 
     /// Nothing more is asked; all that is under way comes to its end, and records lapse.
     fn quiesce(&mut self) -> Option<String> {
-        for _ in 0..40 {
+        for _ in 0..70 {
             for replica in 0..self.replicas.len() {
                 let budgets: Vec<_> = self.wanted.keys().copied().collect();
                 for budget in budgets {
