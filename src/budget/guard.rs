@@ -19,6 +19,8 @@ use crate::admission::claim::{Claim, Taken};
 pub const DISRUPTED_FOR: SignedDuration = SignedDuration::from_secs(20);
 /// How long a change that was admitted is waited for.
 pub const UNAVAILABLE_FOR: SignedDuration = SignedDuration::from_secs(10);
+/// By how many seconds clocks may differ.
+const SKEW: i64 = 2;
 /// How many disruptions a budget records at most.
 pub const MOST_RECORDS: usize = 2000;
 
@@ -115,9 +117,15 @@ impl Take {
         let status = &mut budget.status;
         // A resize stands where the reference puts it.
         let records = if self.operation == Operation::Update { &mut status.unavailable_pods } else { &mut status.disrupted_pods };
-        // As it is stored: without fractions.
-        let second = Timestamp::from_second(now.as_second()).unwrap_or(now);
-        records.insert(self.pod.name.to_string(), second);
+        records.insert(self.pod.name.to_string(), self.second(now));
+    }
+
+    /// The second that is recorded, as it is stored: without fractions. Never one before the pod was made, by whichever clock, for then the
+    /// record would be taken for that of an earlier pod.
+    fn second(&self, now: Timestamp) -> Timestamp {
+        let made = self.pod.created.map_or(i64::MIN, Timestamp::as_second);
+        let ahead = if self.is_certain { 0 } else { SKEW };
+        Timestamp::from_second(made.max(now.as_second() + ahead)).unwrap_or(now)
     }
 
     fn refused(&self, budget: &Budget, reason: Reason, now: Timestamp) -> Taken {

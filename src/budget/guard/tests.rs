@@ -97,6 +97,18 @@ fn the_record_of_an_earlier_pod_of_the_name_does_not_count() {
 }
 
 #[test]
+fn no_record_is_older_than_its_pod_by_whichever_clock() {
+    let recorded = |take: &Take| {
+        let mut budget = budget(1, &json!({}));
+        assert_eq!(take.take(&mut budget, NOW), Taken::Taken);
+        budget.status.disrupted_pods["a"].as_second() - NOW.as_second()
+    };
+    let made = |seconds: i64| take(pod("a", |pod| pod["metadata"]["creationTimestamp"] = json!(at(seconds))), Operation::Evict);
+    assert_eq!((recorded(&made(-5)), recorded(&made(1))), (0, 1));
+    assert_eq!(recorded(&Take { is_certain: false, ..made(-5) }), 2, "the pod that is there may be younger");
+}
+
+#[test]
 fn what_a_budget_does_not_guard_passes() {
     type Change = fn(&mut Budget);
     let changes: [Change; 4] = [

@@ -360,7 +360,7 @@ fn chosen(name: &str, usual: u64) -> u64 {
 
 #[test]
 fn no_interleaving_takes_more_than_there_is_or_leaves_anything_taken() {
-    let (first, runs) = (chosen("OUTRIGGER_MODEL_SEED", 1), chosen("OUTRIGGER_MODEL_RUNS", 4_000));
+    let (first, runs) = (chosen("OUTRIGGER_MODEL_SEED", 1), chosen("OUTRIGGER_MODEL_RUNS", 2_000));
     println!("interleavings {first} to {}", first + runs - 1);
     let (mut passed, mut refused) = (0, 0);
     for seed in first..first + runs {
