@@ -28,14 +28,14 @@ use crate::{
 };
 
 /// Whether a pod can be spared.
-pub fn validate(request: &Request<'_>, snapshot: &Snapshot<'_>, _: Timestamp) -> Verdict {
+pub fn validate(request: &Request<'_>, snapshot: &Snapshot<'_>, now: Timestamp) -> Verdict {
     let of_pods = request.resource.group.is_empty() && request.resource.resource == "pods";
     if !of_pods || snapshot.is_leaving(&request.namespace) {
         return Verdict::allow();
     }
     let verdict = match (request.operation.as_ref(), request.sub_resource.as_ref()) {
         ("DELETE", "") => delete(request, snapshot),
-        ("CREATE", "eviction") => evict(request, snapshot),
+        ("CREATE", "eviction") => evict(request, snapshot, now),
         ("UPDATE", "" | "resize") => update(request, snapshot),
         _ => Ok(Verdict::allow()),
     };
@@ -64,18 +64,29 @@ fn update(request: &Request<'_>, snapshot: &Snapshot<'_>) -> Result<Verdict, Dec
     }
 }
 
-fn evict(request: &Request<'_>, snapshot: &Snapshot<'_>) -> Result<Verdict, DecodeError> {
+fn evict(request: &Request<'_>, snapshot: &Snapshot<'_>, now: Timestamp) -> Result<Verdict, DecodeError> {
     let mirrored = snapshot.subject(&request.namespace, &request.name);
     if !snapshot.gates.budgets_on_delete {
         return Ok(if mirrored.is_some() { Verdict::allow() } else { must_exist(request) });
     }
     let is_dry_run = is_dry_run(request) || is_dry_eviction(request.object)?;
     match mirrored {
-        Some(pod) if !is_free(&pod) => Ok(judge_known((*pod).clone(), Operation::Evict, is_dry_run, snapshot)),
+        Some(pod) if !is_free(&pod) && !is_recorded(&pod, snapshot) => {
+            // The mirror may show an earlier pod of the name, and a budget that is read later a record of that one: with that this one does
+            // not pass, as if it had been made now. What is recorded from now on is its own.
+            let unseen = Subject { created: Some(now), ..(*pod).clone() };
+            Ok(judge_known(unseen, Operation::Evict, is_dry_run, snapshot))
+        }
         // Also of a pod that goes, as far as known: there may be another one of its name.
         _ if snapshot.budgets.of_namespace(&request.namespace).next().is_none() => Ok(Verdict::allow()),
         _ => Ok(ask_and_judge(request, is_dry_run, snapshot)),
     }
+}
+
+/// Whether a budget has let a pod of this name go, as far as known.
+fn is_recorded(pod: &Subject, snapshot: &Snapshot<'_>) -> bool {
+    let mut statuses = snapshot.budgets.of_namespace(&pod.namespace).map(|budget| &budget.status);
+    statuses.any(|status| status.disrupted_pods.contains_key(&*pod.name) || status.unavailable_pods.contains_key(&*pod.name))
 }
 
 /// The pod that a review shows. What it says of its namespace may be missing.
