@@ -17,7 +17,10 @@ use crate::outrigger::Outrigger;
 use crate::support::{Cluster, Sandbox, deployment};
 use crate::{Options, applying, measure, nodes};
 
-const DEFINITION: &str = include_str!("../../manifests/crds/sidecarsets.apps.kruise.io.yaml");
+const DEFINITIONS: [&str; 2] = [
+    include_str!("../../manifests/crds/sidecarsets.apps.kruise.io.yaml"),
+    include_str!("../../manifests/crds/podunavailablebudgets.policy.kruise.io.yaml"),
+];
 const WEBHOOKS: &str = include_str!("../../manifests/webhooks.yaml");
 const OWN: &str = "outrigger-system";
 const SET: &str = "log";
@@ -28,7 +31,7 @@ const PATIENCE: Duration = Duration::from_mins(30);
 pub(crate) async fn run(cluster: &Arc<Cluster>, options: &Options) -> Result<()> {
     applying::apply(&cluster.client(), "", large_node(options.pods.max(options.more_pods))?).await?;
     let sandbox = cluster.sandbox("scale").await?;
-    for mut document in applying::documents(DEFINITION)? {
+    for mut document in DEFINITIONS.map(applying::documents).into_iter().collect::<Result<Vec<_>>>()?.concat() {
         // The two versions are converted by a server in the cluster; here only the stored one is asked for.
         document
             .as_object_mut()

@@ -48,5 +48,5 @@ pub(crate) fn at(seconds: i64) -> String {
 /// A unit for a pod.
 pub(crate) fn take(pod: Subject, operation: Operation) -> Take {
     let pod = std::sync::Arc::new(pod);
-    Take { namespace: "shop".into(), budget: "web".into(), pod, operation, resize_is_its_own: false, eviction_code: 429 }
+    Take { namespace: "shop".into(), budget: "web".into(), pod, is_certain: true, operation, resize_is_its_own: false, eviction_code: 429 }
 }

@@ -31,6 +31,8 @@ pub struct Take {
     pub budget: Arc<str>,
     /// The pod.
     pub pod: Arc<Subject>,
+    /// Whether this is the pod as it is. If it is only what the mirror says, another one may have its name by now.
+    pub is_certain: bool,
     /// What is to happen to it.
     pub operation: Operation,
     /// Whether a resize is guarded against only where it is named.
@@ -57,6 +59,7 @@ impl Claim for Take {
         }
         match self.recorded(budget, now) {
             None => {}
+            Some(_) if !self.is_certain => return self.refused(budget, Reason::Unsure, now),
             Some(Record::Young) => return Taken::Needless,
             Some(Record::Old) => {
                 self.record(budget, now);

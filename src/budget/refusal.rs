@@ -19,6 +19,8 @@ pub enum Reason {
     TooManyRecords,
     /// The budget was made or changed, and its pods were not counted since.
     NotCounted,
+    /// A pod of this name was admitted to go a moment ago, and it is not known yet whether this is another one.
+    Unsure,
 }
 
 /// How many disruptions a refusal names.
@@ -39,6 +41,7 @@ pub fn denial(take: &Take, budget: &Budget, reason: Reason, now: Timestamp) -> D
             let text = "the budget was made or changed a moment ago, and its pods have not been counted since".to_owned();
             (text, 1)
         }
+        Reason::Unsure => (format!("a pod {:?} was admitted to go a moment ago, and this may be another one", take.pod.name), 1),
     };
     refused(take, &text, retry_after)
 }

@@ -41,6 +41,9 @@ type Key = (Arc<str>, Arc<str>);
 
 /// How long a turn may take. A hook has 5 s to answer, and a claim may have to wait for the turn before its own.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long others are waited for before a turn begins. Those who were answered a moment ago ask next, and a write for each would keep
+/// all of them waiting, and meet those of other replicas.
+const GATHERING: Duration = Duration::from_millis(5);
 /// At most how long is paused when another replica was first. Who looks again at once meets the next one.
 const AFTER_A_CONFLICT: Duration = Duration::from_millis(20);
 /// How long is paused when the API server has no time.
@@ -124,6 +127,7 @@ impl Turnstile {
     /// Serves a queue until it is empty.
     async fn serve(self: Arc<Self>, key: Key) {
         loop {
+            sleep(GATHERING).await;
             let mut turn = self.next(&key);
             if turn.is_empty() {
                 return;
@@ -279,7 +283,7 @@ mod tests {
     fn claims() -> Claims {
         let pod = Arc::new(Subject { name: "web-1".into(), ..Subject::default() });
         let (namespace, budget, operation) = ("shop".into(), "web".into(), Operation::Delete);
-        let take = Take { namespace, budget, pod, operation, resize_is_its_own: false, eviction_code: 429 };
+        let take = Take { namespace, budget, pod, is_certain: true, operation, resize_is_its_own: false, eviction_code: 429 };
         Claims { claims: vec![Claim::Budget(take)], is_dry_run: false, decision: Decision::default() }
     }
 

@@ -28,14 +28,14 @@ use crate::{
 };
 
 /// Whether a pod can be spared.
-pub fn validate(request: &Request<'_>, snapshot: &Snapshot<'_>, now: Timestamp) -> Verdict {
+pub fn validate(request: &Request<'_>, snapshot: &Snapshot<'_>, _: Timestamp) -> Verdict {
     let of_pods = request.resource.group.is_empty() && request.resource.resource == "pods";
     if !of_pods || snapshot.is_leaving(&request.namespace) {
         return Verdict::allow();
     }
     let verdict = match (request.operation.as_ref(), request.sub_resource.as_ref()) {
         ("DELETE", "") => delete(request, snapshot),
-        ("CREATE", "eviction") => evict(request, snapshot, now),
+        ("CREATE", "eviction") => evict(request, snapshot),
         ("UPDATE", "" | "resize") => update(request, snapshot),
         _ => Ok(Verdict::allow()),
     };
@@ -64,29 +64,32 @@ fn update(request: &Request<'_>, snapshot: &Snapshot<'_>) -> Result<Verdict, Dec
     }
 }
 
-fn evict(request: &Request<'_>, snapshot: &Snapshot<'_>, now: Timestamp) -> Result<Verdict, DecodeError> {
+fn evict(request: &Request<'_>, snapshot: &Snapshot<'_>) -> Result<Verdict, DecodeError> {
     let mirrored = snapshot.subject(&request.namespace, &request.name);
     if !snapshot.gates.budgets_on_delete {
         return Ok(if mirrored.is_some() { Verdict::allow() } else { must_exist(request) });
     }
     let is_dry_run = is_dry_run(request) || is_dry_eviction(request.object)?;
     match mirrored {
+        // What is recorded passes again; whether this is that pod, the mirror cannot tell.
         Some(pod) if !is_free(&pod) && !is_recorded(&pod, snapshot) => {
-            // The mirror may show an earlier pod of the name, and a budget that is read later a record of that one: with that this one does
-            // not pass, as if it had been made now. What is recorded from now on is its own.
-            let unseen = Subject { created: Some(now), ..(*pod).clone() };
-            Ok(judge_known(unseen, Operation::Evict, is_dry_run, snapshot))
+            let owners = snapshot.owners_of(&pod);
+            let terms = Terms { is_certain: false, ..Terms::of(snapshot) };
+            let budgets = snapshot.budgets.of_namespace(&request.namespace);
+            Ok(terms.judge((*pod).clone(), Operation::Evict, is_dry_run, budgets, &owners))
         }
-        // Also of a pod that goes, as far as known: there may be another one of its name.
+        // Also of one that is going: another one of its name may be there already.
         _ if snapshot.budgets.of_namespace(&request.namespace).next().is_none() => Ok(Verdict::allow()),
         _ => Ok(ask_and_judge(request, is_dry_run, snapshot)),
     }
 }
 
-/// Whether a budget has let a pod of this name go, as far as known.
+/// Whether a budget has admitted that a pod of this name goes or is changed, as far as known.
 fn is_recorded(pod: &Subject, snapshot: &Snapshot<'_>) -> bool {
-    let mut statuses = snapshot.budgets.of_namespace(&pod.namespace).map(|budget| &budget.status);
-    statuses.any(|status| status.disrupted_pods.contains_key(&*pod.name) || status.unavailable_pods.contains_key(&*pod.name))
+    snapshot.budgets.of_namespace(&pod.namespace).any(|budget| {
+        let status = &budget.status;
+        status.disrupted_pods.contains_key(&*pod.name) || status.unavailable_pods.contains_key(&*pod.name)
+    })
 }
 
 /// The pod that a review shows. What it says of its namespace may be missing.
@@ -137,13 +140,15 @@ fn is_free(pod: &Subject) -> bool {
 /// How to judge.
 #[derive(Clone, Copy)]
 struct Terms {
+    /// The pod that is judged is the one that is meant.
+    is_certain: bool,
     resize_is_its_own: bool,
     eviction_code: u16,
 }
 
 impl Terms {
     const fn of(snapshot: &Snapshot<'_>) -> Self {
-        Self { resize_is_its_own: snapshot.gates.resize_is_its_own, eviction_code: snapshot.gates.eviction_code.number() }
+        Self { is_certain: true, resize_is_its_own: snapshot.gates.resize_is_its_own, eviction_code: snapshot.gates.eviction_code.number() }
     }
 
     /// What has to be taken for the pod: a unit of the budget that it is linked to, and of all others that select it. A pod whose budget
@@ -167,8 +172,8 @@ impl Terms {
         let pod = Arc::new(pod);
         let take = |budget| {
             let (namespace, pod) = (Arc::clone(&pod.namespace), Arc::clone(&pod));
-            let Self { resize_is_its_own, eviction_code } = self;
-            Claim::Budget(Take { namespace, budget, pod, operation, resize_is_its_own, eviction_code })
+            let Self { is_certain, resize_is_its_own, eviction_code } = self;
+            Claim::Budget(Take { namespace, budget, pod, is_certain, operation, resize_is_its_own, eviction_code })
         };
         let claims = names.into_iter().map(take).collect();
         Verdict::Claim(Claims { claims, is_dry_run, decision: Decision::default() })

@@ -70,11 +70,20 @@ fn validating_webhook(rendering: &Rendering, row: &Registration) -> ValidatingWe
     }
 }
 
-/// Pods without a budget never wait for an answer of ours.
+/// Pods without a budget never wait for an answer of ours, nor do those that are on their way out or have finished: their nodes remove
+/// them also while we are down.
 fn conditions(row: &Registration) -> Option<Vec<MatchCondition>> {
     let has = |key: &str| format!("{key:?} in oldObject.metadata.annotations");
-    let expression = format!("has(oldObject.metadata.annotations) && ({} || {})", has(RELATED), has(RELATED_OLD));
-    (row.scope == Scope::Guarded).then(|| vec![MatchCondition { name: "linked-to-a-budget".to_owned(), expression }])
+    let is_linked = format!("has(oldObject.metadata.annotations) && ({} || {})", has(RELATED), has(RELATED_OLD));
+    let is_finished = r#"has(oldObject.status.phase) && oldObject.status.phase in ["Succeeded", "Failed"]"#;
+    let condition = |name: &str, expression: String| MatchCondition { name: name.to_owned(), expression };
+    (row.scope == Scope::Guarded).then(|| {
+        vec![
+            condition("linked-to-a-budget", is_linked),
+            condition("not-on-its-way-out", "!has(oldObject.metadata.deletionTimestamp)".to_owned()),
+            condition("not-finished", format!("!({is_finished})")),
+        ]
+    })
 }
 
 fn review_versions() -> Vec<String> {

@@ -87,9 +87,13 @@ pub(crate) fn path(sandbox: &Sandbox, pod: &str) -> String {
     format!("/api/v1/namespaces/{}/pods/{pod}", sandbox.namespace)
 }
 
-/// Sends a request, and gives what the API server has against it.
+/// Sends a request, and gives what the API server has against it. A patch is a merge patch, or a JSON patch if it is a list.
 pub(crate) async fn ask(client: &Client, method: &Method, path: &str, body: &Value) -> Result<Result<(), Refusal>> {
-    let kind = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
+    let kind = match method {
+        &Method::PATCH if body.is_array() => "application/json-patch+json",
+        &Method::PATCH => "application/merge-patch+json",
+        _ => "application/json",
+    };
     let request = Request::builder().method(method).uri(path).header("content-type", kind).body(body.to_string().into_bytes())?;
     match client.request::<Value>(request).await {
         Ok(_) => Ok(Ok(())),

@@ -18,9 +18,8 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::applying;
 use crate::control_plane::eventually;
-use crate::injection::DEFINITION;
+use crate::injection::define;
 use crate::outrigger::Outrigger;
 use crate::support::{Cluster, Sandbox};
 
@@ -144,9 +143,8 @@ fn code(result: kube::Result<Lease>) -> u16 {
 
 pub(crate) async fn a_server_leads_and_releases_its_lease_when_it_is_told_to_end(cluster: Arc<Cluster>) -> Result<()> {
     let sandbox = cluster.sandbox("sigterm").await?;
-    // It is ready only where its own kind is known.
-    sandbox.apply_yaml(DEFINITION).await?;
-    applying::established(&cluster.client(), "sidecarsets.apps.kruise.io").await?;
+    // It is ready only where its own kinds are known.
+    define(&cluster).await?;
     let server = Outrigger::start(&cluster, &sandbox.namespace, &["--pod-name", "pod-of-mine", "--linger", "0"]).await?;
     let held = |lease: &Lease| {
         lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()).is_some_and(|holder| holder.starts_with("pod-of-mine_"))

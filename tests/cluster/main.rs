@@ -164,6 +164,11 @@ fn about_budgets(house: &Arc<House>) -> Vec<Trial> {
         beside_others counting::a_budget_counts_a_kind_that_nobody_knew_before,
         beside_others budgets::an_eviction_without_room_is_answered_429_in_words,
         beside_others budgets::three_hundred_reviews_take_exactly_what_there_is_in_few_writes,
+        beside_others budgets::a_pod_on_its_way_out_goes_while_our_server_is_down,
+        beside_others budgets::a_dry_run_takes_nothing_and_a_review_of_the_older_version_does,
+        beside_others budgets::what_is_scaled_down_or_deleted_with_its_owner_is_not_wedged,
+        beside_others budgets::pods_of_pinned_images_are_guarded_by_a_server_that_was_restarted,
+        beside_others budgets::a_change_in_place_takes_a_unit_where_updates_are_guarded,
         beside_others drains::a_drain_of_thirty_guarded_pods_ends_by_itself,
         beside_others drains::kubectl_drains_a_node_of_thirty_guarded_pods,
     ]

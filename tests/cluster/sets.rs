@@ -33,8 +33,7 @@ impl Sets {
     /// In a cluster that knows the kind, without webhooks.
     async fn defined(cluster: &Arc<Cluster>, purpose: &str) -> Result<Self> {
         let sandbox = cluster.sandbox(purpose).await?;
-        sandbox.apply_yaml(DEFINITION).await?;
-        applying::established(&cluster.client(), "sidecarsets.apps.kruise.io").await?;
+        define(cluster).await?;
         Ok(Self { sandbox })
     }
 

@@ -80,6 +80,14 @@ fn a_recorded_pod_passes_again_without_another_unit_and_its_record_is_renewed_be
 }
 
 #[test]
+fn a_record_is_not_passed_on_to_a_pod_that_may_be_another_one() {
+    let unsure = Take { is_certain: false, ..take(pod("a", |_| ()), Operation::Evict) };
+    let denial = refusal(unsure.take(&mut budget(1, &json!({"disruptedPods": {"a": at(-1)}})), NOW));
+    assert_eq!((denial.code, denial.retry_after), (429, Some(1)));
+    assert_eq!(unsure.take(&mut budget(1, &json!({})), NOW), Taken::Taken, "a unit of its own does no harm");
+}
+
+#[test]
 fn the_record_of_an_earlier_pod_of_the_name_does_not_count() {
     for (record, want) in [(-3601, Taken::Taken), (-3600, Taken::Taken), (-3599, Taken::Taken)] {
         let mut budget = budget(1, &json!({"disruptedPods": {"a": at(record)}}));

@@ -3,10 +3,6 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use outrigger::{
-    base::{interned::Interner, observed::Wire},
-    budget::subject::Subject,
-};
 use serde_json::{Value, json};
 
 /// The second at which the world begins.
@@ -35,12 +31,6 @@ pub(crate) struct Api {
     pub(crate) budget_events: Vec<Told>,
     /// Writes whatever version they were made from: the bug that everything here is to prevent.
     pub(crate) is_careless: bool,
-}
-
-/// A pod as budgets see it.
-pub(crate) fn subject(pod: &Value) -> Subject {
-    let wire: Wire = serde_json::from_str(&pod.to_string()).unwrap();
-    Subject::read(&wire, &mut Interner::default())
 }
 
 impl Api {
@@ -122,6 +112,12 @@ impl Api {
 
     /// How many pods of a budget are available, in truth.
     pub(crate) fn available(&self, budget: &str) -> usize {
-        self.pods.values().filter(|pod| pod["metadata"]["labels"][budget] == "yes" && subject(pod).is_available).count()
+        let is = |pod: &&Value| {
+            let metadata = &pod["metadata"];
+            metadata["labels"][budget] == "yes"
+                && metadata["deletionTimestamp"].is_null()
+                && pod["status"]["conditions"][0]["status"] == "True"
+        };
+        self.pods.values().filter(is).count()
     }
 }

@@ -53,13 +53,15 @@ struct World {
     named: usize,
     passed: usize,
     refused: usize,
+    /// What has happened.
+    story: Vec<String>,
 }
 
 /// How an interleaving went.
 struct Ran {
     passed: usize,
     refused: usize,
-    /// What was not as it must be.
+    /// What was not as it must be, and how that came.
     broken: Option<String>,
 }
 
@@ -94,7 +96,13 @@ impl World {
             named: pods,
             passed: 0,
             refused: 0,
+            story: Vec::new(),
         }
+    }
+
+    fn tell(&mut self, what: impl FnOnce() -> String) {
+        let at = self.at;
+        self.story.push(format!("{:6.3} s  {}", at as f64 / 1000.0, what()));
     }
 
     fn any_replica(&mut self) -> usize {
@@ -155,7 +163,10 @@ impl World {
             Said::Refused => self.refused += 1,
             Said::Waits(pending) => self.replicas[replica].queue(pending),
             // The API server deletes the version that was judged, or asks again.
-            Said::Passes => self.api.terminate(&pod, self.at),
+            Said::Passes => {
+                self.tell(|| format!("{pod} passes at replica {replica} at once"));
+                self.api.terminate(&pod, self.at);
+            }
         }
     }
 
@@ -197,6 +208,7 @@ impl World {
     }
 
     fn admit(&mut self, pending: Pending) {
+        self.tell(|| format!("{} of {} is admitted", pending.pod, pending.uid));
         self.passed += 1;
         // Some never do what they asked for.
         if self.random.u8(..10) > 0 {
@@ -217,6 +229,8 @@ impl World {
     fn land_one(&mut self, write: Write, is_late: bool) {
         let is_lost = self.random.u8(..20) == 0;
         let landed = if is_lost { Err(()) } else { self.api.patch_status(&write.budget, &write.patch, self.at) };
+        let whose = write.turn.map_or_else(|| "a plan".to_owned(), |replica| format!("a turn of replica {replica}"));
+        self.tell(|| format!("{whose}: {}, {} {}", write.budget, if landed.is_ok() { "lands:" } else { "does not land:" }, write.patch));
         let Some(replica) = write.turn else { return };
         let is_heard = !is_late && !is_lost && self.random.u8(..8) > 0;
         match landed {
@@ -248,6 +262,7 @@ impl World {
 
     fn terminate(&mut self, admitted: &Admitted) {
         if self.api.pods.get(&admitted.pod).is_some_and(|pod| pod["metadata"]["uid"] == *admitted.uid) {
+            self.tell(|| format!("{} of {} goes", admitted.pod, admitted.uid));
             self.api.terminate(&admitted.pod, self.at);
         }
     }
@@ -266,11 +281,13 @@ impl World {
         let object = &self.api.pods[&pod];
         if !object["metadata"]["deletionTimestamp"].is_null() {
             self.api.remove_pod(&pod, self.at);
-            let name = if self.random.bool() { pod } else { format!("web-{}", self.named) };
+            let name = if self.random.bool() { pod.clone() } else { format!("web-{}", self.named) };
             self.named += 1;
             let budgets: Vec<_> = self.wanted.keys().copied().collect();
+            self.tell(|| format!("{pod} is gone, {name} is made"));
             self.api.make_pod(&name, &budgets, self.at);
         } else if object["status"]["conditions"][0]["status"] == "False" {
+            self.tell(|| format!("{pod} is ready"));
             self.api.make_ready(&pod, self.at);
         }
     }
@@ -278,6 +295,7 @@ impl World {
     /// A replica is gone, with all that waits for it, and comes back. What it has sent is under way.
     fn crash(&mut self) {
         let number = self.any_replica();
+        self.tell(|| format!("replica {number} is killed"));
         self.replicas[number] = Replica::start(&self.api, self.random.i64(-400..400));
         for write in self.writes.iter_mut().filter(|write| write.turn == Some(number)) {
             write.turn = None;
@@ -327,9 +345,12 @@ fn run(seed: u64, is_careless: bool) -> Ran {
     let mut broken = None;
     for _ in 0..250 {
         world.step();
-        broken = broken.or_else(|| world.broken());
+        broken = world.broken();
+        if broken.is_some() {
+            break;
+        }
     }
-    let broken = broken.or_else(|| world.quiesce());
+    let broken = broken.or_else(|| world.quiesce()).map(|broken| format!("{}\n{broken}", world.story.join("\n")));
     Ran { passed: world.passed, refused: world.refused, broken }
 }
 
@@ -345,7 +366,7 @@ fn no_interleaving_takes_more_than_there_is_or_leaves_anything_taken() {
     for seed in first..first + runs {
         let ran = run(seed, false);
         if let Some(broken) = ran.broken {
-            panic!("interleaving {seed}: {broken}");
+            panic!("interleaving {seed}:\n{broken}");
         }
         passed += ran.passed;
         refused += ran.refused;

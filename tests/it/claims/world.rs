@@ -180,8 +180,15 @@ fn claims(budgets: &[&str], pod: &str, is_dry_run: bool) -> Claims {
     let subject = Arc::new(subject);
     let take = |budget: &&str| {
         let (namespace, pod) = (Arc::clone(&namespace), Arc::clone(&subject));
-        let take =
-            Take { namespace, budget: (*budget).into(), pod, operation: Operation::Evict, resize_is_its_own: false, eviction_code: 429 };
+        let take = Take {
+            namespace,
+            budget: (*budget).into(),
+            pod,
+            is_certain: true,
+            operation: Operation::Evict,
+            resize_is_its_own: false,
+            eviction_code: 429,
+        };
         Claim::Budget(take)
     };
     Claims { claims: budgets.iter().map(take).collect(), is_dry_run, decision: Decision::default() }

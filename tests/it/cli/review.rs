@@ -63,7 +63,7 @@ fn a_set_goes_through_both_its_hooks_and_gets_one_answer() {
 
 #[test]
 fn what_a_hook_asks_is_answered_by_the_objects_of_the_folder() {
-    let from = folder([("pods.yaml", "{apiVersion: v1, kind: Pod, metadata: {namespace: shop, name: a}, spec: {containers: []}}")]);
+    let from = folder([("pods.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {namespace: shop, name: a}\nspec: {containers: []}\n")]);
     let of = |name: &str| {
         let old = json!({"metadata": {"name": name, "labels": {"policy.kruise.io/delete-protection": "Cascading"}}});
         json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {"uid": name, "operation": "DELETE", "oldObject": old,
