@@ -163,7 +163,7 @@ impl Kind {
     /// SidecarSets.
     pub const SIDECAR_SET: Self = Self { group: "apps.kruise.io", version: "v1beta1", kind: "SidecarSet", plural: "sidecarsets" };
 
-    /// PodUnavailableBudgets.
+    /// Budgets of unavailable pods.
     pub const BUDGET: Self =
         Self { group: "policy.kruise.io", version: "v1beta1", kind: "PodUnavailableBudget", plural: "podunavailablebudgets" };
 

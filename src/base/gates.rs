@@ -105,6 +105,7 @@ pub enum GatesError {
 
 impl Gates {
     /// The same, refusing evictions with this code.
+    #[must_use]
     pub fn refusing_evictions_with(self, code: EvictionCode) -> Self {
         Self { eviction_code: code, ..self }
     }

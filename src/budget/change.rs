@@ -84,16 +84,16 @@ fn changed_resources<'c>(old: &'c Value, new: &'c Value) -> BTreeSet<&'c str> {
     for member in ["requests", "limits"] {
         let (old, new) = (amounts(old, member), amounts(new, member));
         let names = old.into_iter().chain(new).flatten().map(|(name, _)| name.as_str());
-        let of = |amounts: Option<&'c Map<String, Value>>, name: &str| amounts.and_then(|amounts| quantity(amounts.get(name)?));
+        let of = |amounts: Option<&'c Map<String, Value>>, name: &str| amounts.and_then(|amounts| Some(quantity(amounts.get(name)?)));
         changed.extend(names.filter(|name| of(old, name) != of(new, name)));
     }
     changed
 }
 
 /// The amount, or the text of what is none.
-fn quantity(value: &Value) -> Option<Result<Quantity, String>> {
+fn quantity(value: &Value) -> Result<Quantity, String> {
     let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
-    Some(Quantity::parse(&text).map_err(|_| text))
+    Quantity::parse(&text).map_err(|_| text)
 }
 
 fn restarts_for(container: &Value, resource: &str) -> bool {
@@ -133,7 +133,7 @@ fn class(spec: &Value) -> Class {
 fn add(sum: &mut BTreeMap<&'static str, Quantity>, container: &Value, member: &str) -> usize {
     let mut named = 0;
     for name in ["cpu", "memory"] {
-        let amount = amounts(container, member).and_then(|amounts| quantity(amounts.get(name)?)?.ok());
+        let amount = amounts(container, member).and_then(|amounts| quantity(amounts.get(name)?).ok());
         let Some(amount) = amount.filter(|amount| !amount.is_zero() && !amount.is_negative()) else { continue };
         named += 1;
         let total = sum.get(name).map_or_else(|| amount.clone(), |total| total.add(&amount));

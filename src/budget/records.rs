@@ -53,7 +53,7 @@ impl Records {
     ) -> Self {
         let mut kept = Self::default();
         for (name, at) in &status.disrupted_pods {
-            match kept.judge(name, *at, DISRUPTED_FOR, behind, now) {
+            match kept.judge((name, *at), DISRUPTED_FOR, behind, now) {
                 Some(at) => drop(kept.disrupted.insert(name.clone(), at)),
                 None => kept.stayed.extend(still_there(pods, name, *at)),
             }
@@ -61,7 +61,7 @@ impl Records {
         for (name, at) in &status.unavailable_pods {
             let is_unseen = still_there(pods, name, *at).is_some_and(|pod| !pod.is_observed);
             let lasts = if is_unseen { SEEN_WITHIN } else { UNAVAILABLE_FOR };
-            match kept.judge(name, *at, lasts, behind, now) {
+            match kept.judge((name, *at), lasts, behind, now) {
                 Some(at) => drop(kept.unavailable.insert(name.clone(), at)),
                 None => kept.changed.extend(still_there(pods, name, *at)),
             }
@@ -72,8 +72,7 @@ impl Records {
     /// Since when a record counts; none if its time is over.
     fn judge(
         &mut self,
-        name: &str,
-        at: Timestamp,
+        (name, at): (&str, Timestamp),
         lasts: SignedDuration,
         behind: &BTreeSet<Arc<str>>,
         now: Timestamp,

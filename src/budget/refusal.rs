@@ -102,7 +102,9 @@ fn under_way(status: &PodUnavailableBudgetStatus, now: Timestamp) -> String {
     });
     let mut text = named.collect::<Vec<_>>().join(", ");
     if all.len() > NAMED {
-        text.push_str(&format!(" and {} more", all.len() - NAMED));
+        text.push_str(" and ");
+        text.push_str(&(all.len() - NAMED).to_string());
+        text.push_str(" more");
     }
     text
 }

@@ -74,9 +74,9 @@ fn evict(request: &Request<'_>, snapshot: &Snapshot<'_>) -> Result<Verdict, Deco
         // What is recorded passes again; whether this is that pod, the mirror cannot tell.
         Some(pod) if !is_free(&pod) && !is_recorded(&pod, snapshot) => {
             let owners = snapshot.owners_of(&pod);
-            let terms = Terms { is_certain: false, ..Terms::of(snapshot) };
+            let terms = Terms { is_certain: false, ..Terms::of(Operation::Evict, is_dry_run, snapshot) };
             let budgets = snapshot.budgets.of_namespace(&request.namespace);
-            Ok(terms.judge((*pod).clone(), Operation::Evict, is_dry_run, budgets, &owners))
+            Ok(terms.judge((*pod).clone(), budgets, &owners))
         }
         // Also of one that is going: another one of its name may be there already.
         _ if snapshot.budgets.of_namespace(&request.namespace).next().is_none() => Ok(Verdict::allow()),
@@ -140,6 +140,8 @@ fn is_free(pod: &Subject) -> bool {
 /// How to judge.
 #[derive(Clone, Copy)]
 struct Terms {
+    operation: Operation,
+    is_dry_run: bool,
     /// The pod that is judged is the one that is meant.
     is_certain: bool,
     resize_is_its_own: bool,
@@ -147,20 +149,14 @@ struct Terms {
 }
 
 impl Terms {
-    const fn of(snapshot: &Snapshot<'_>) -> Self {
-        Self { is_certain: true, resize_is_its_own: snapshot.gates.resize_is_its_own, eviction_code: snapshot.gates.eviction_code.number() }
+    const fn of(operation: Operation, is_dry_run: bool, snapshot: &Snapshot<'_>) -> Self {
+        let (resize_is_its_own, eviction_code) = (snapshot.gates.resize_is_its_own, snapshot.gates.eviction_code.number());
+        Self { operation, is_dry_run, is_certain: true, resize_is_its_own, eviction_code }
     }
 
     /// What has to be taken for the pod: a unit of the budget that it is linked to, and of all others that select it. A pod whose budget
     /// does not exist is not guarded until it is linked anew.
-    fn judge<'b>(
-        self,
-        pod: Subject,
-        operation: Operation,
-        is_dry_run: bool,
-        budgets: impl Iterator<Item = &'b Arc<Budget>>,
-        owners: &[Owner],
-    ) -> Verdict {
+    fn judge<'b>(self, pod: Subject, budgets: impl Iterator<Item = &'b Arc<Budget>>, owners: &[Owner]) -> Verdict {
         let Some(link) = pod.link.clone().filter(|_| !is_free(&pod)) else { return Verdict::allow() };
         let budgets: Vec<_> = budgets.filter(|budget| !budget.is_terminating).collect();
         let is_selected = |budget: &&&Arc<Budget>| budget.name == link || budget.rules.selects(&pod.labels, owners);
@@ -172,23 +168,23 @@ impl Terms {
         let pod = Arc::new(pod);
         let take = |budget| {
             let (namespace, pod) = (Arc::clone(&pod.namespace), Arc::clone(&pod));
-            let Self { is_certain, resize_is_its_own, eviction_code } = self;
+            let Self { operation, is_certain, resize_is_its_own, eviction_code, .. } = self;
             Claim::Budget(Take { namespace, budget, pod, is_certain, operation, resize_is_its_own, eviction_code })
         };
         let claims = names.into_iter().map(take).collect();
-        Verdict::Claim(Claims { claims, is_dry_run, decision: Decision::default() })
+        Verdict::Claim(Claims { claims, is_dry_run: self.is_dry_run, decision: Decision::default() })
     }
 }
 
 fn judge_known(pod: Subject, operation: Operation, is_dry_run: bool, snapshot: &Snapshot<'_>) -> Verdict {
     let (owners, namespace) = (snapshot.owners_of(&pod), Arc::clone(&pod.namespace));
     let budgets = snapshot.budgets.of_namespace(&namespace);
-    Terms::of(snapshot).judge(pod, operation, is_dry_run, budgets, &owners)
+    Terms::of(operation, is_dry_run, snapshot).judge(pod, budgets, &owners)
 }
 
 /// Asks for the pod of an eviction, and judges what it is now.
 fn ask_and_judge(request: &Request<'_>, is_dry_run: bool, snapshot: &Snapshot<'_>) -> Verdict {
-    let terms = Terms::of(snapshot);
+    let terms = Terms::of(Operation::Evict, is_dry_run, snapshot);
     let budgets: Vec<_> = snapshot.budgets.of_namespace(&request.namespace).cloned().collect();
     let owners = snapshot.subject(&request.namespace, &request.name).map(|pod| snapshot.owners_of(&pod)).unwrap_or_default();
     let (namespace, name): (Arc<str>, String) = (request.namespace.as_ref().into(), request.name.to_string());
@@ -196,7 +192,7 @@ fn ask_and_judge(request: &Request<'_>, is_dry_run: bool, snapshot: &Snapshot<'_
         Answer::Found(text) => match serde_json::from_str::<Wire>(&text) {
             Ok(pod) => {
                 let pod = Subject { namespace, ..Subject::read(&pod, &mut Interner::default()) };
-                terms.judge(pod, Operation::Evict, is_dry_run, budgets.iter(), &owners)
+                terms.judge(pod, budgets.iter(), &owners)
             }
             Err(error) => Verdict::deny(Denial::unreadable(format!("pod {name:?}: {error}"))),
         },

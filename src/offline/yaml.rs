@@ -32,7 +32,8 @@ fn plain(node: Spanned<Node>, text: &str) -> Value {
     match node.value {
         Node::Scalar(value) => value,
         Node::Bool(value) => match written(&node.defined, text) {
-            Some(letter @ ("y" | "Y" | "n" | "N")) => Value::String(letter.to_owned()),
+            // What bears an anchor is more than the word.
+            Some(word) if word.bytes().all(|byte| byte.is_ascii_alphabetic()) && !is_answer(word) => Value::String(word.to_owned()),
             _ => Value::Bool(value),
         },
         Node::Float(number) => match written(&node.defined, text).filter(|written| is_exponent(written)) {
@@ -42,6 +43,13 @@ fn plain(node: Spanned<Node>, text: &str) -> Value {
         Node::List(items) => items.into_iter().map(|item| plain(item, text)).collect(),
         Node::Object(members) => Value::Object(members.into_iter().map(|(key, value)| (key, plain(value, text))).collect::<Map<_, _>>()),
     }
+}
+
+/// Whether a word that may be one says yes or no: written small, large, or with a capital. Of other spellings kubectl makes texts.
+fn is_answer(word: &str) -> bool {
+    let rest = word.get(1..).unwrap_or_default();
+    let is_small = |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase());
+    !rest.is_empty() && (is_small(rest) || word.bytes().all(|byte| byte.is_ascii_uppercase()))
 }
 
 /// What stands at a place of the text.
@@ -121,9 +129,8 @@ mod tests {
 
     #[test]
     fn values_are_what_kubectl_makes_of_them() {
-        let text =
-            "a: 1\nb: 0644\nc: on\nd: '1'\ne: 1.5\nf: 1e3\ng: [2E-2, \"1e3\", ~]\nh: {x: &n 5, y: *n}\ni: |\n  k: 1e3\nj: [y, yes]\n";
-        let want = json!({"a": 1, "b": 420, "c": true, "d": "1", "e": 1.5, "f": "1e3", "g": ["2E-2", "1e3", null], "h": {"x": 5, "y": 5}, "i": "k: 1e3\n", "j": ["y", true]});
+        let text = "a: 1\nb: 0644\nc: on\nd: '1'\ne: 1.5\nf: 1e3\ng: [2E-2, \"1e3\", ~]\nh: {x: &n 5, y: *n}\ni: |\n  k: 1e3\nj: [y, yes, tRUE, TRUE, Off, oN]\nk: {x: &m true, y: *m}\n";
+        let want = json!({"a": 1, "b": 420, "c": true, "d": "1", "e": 1.5, "f": "1e3", "g": ["2E-2", "1e3", null], "h": {"x": 5, "y": 5}, "i": "k: 1e3\n", "j": ["y", true, "tRUE", true, false, "oN"], "k": {"x": true, "y": true}});
         assert_eq!(read(text).unwrap(), [want]);
     }
 

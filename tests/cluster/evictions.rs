@@ -159,13 +159,10 @@ pub(crate) async fn of_three_hundred_evictions_half_pass_while_servers_are_kille
     let watch = sandbox.watch::<Pod>().labels("app=web").within(Duration::from_secs(90));
     watch.until_after("half of the pods are gone", both, done).await?;
     fewest.was(PODS - ALLOWED)?;
-    at_rest(&sandbox).await?;
-    let left = sandbox.pods("app=web", "those that are left", |pods| !pods.is_empty()).await?;
-    ensure!(left.len() == PODS - ALLOWED, "{} pods are left", left.len());
-    Ok(())
+    at_rest(&sandbox).await
 }
 
-/// Returns when nothing is recorded any more, and nothing is allowed.
+/// Returns when nothing is recorded any more, and nothing is allowed. No more pods are gone then.
 async fn at_rest(sandbox: &Sandbox) -> Result<()> {
     let watch = watch_budget(sandbox, "web").within(Duration::from_secs(45));
     let is_at_rest = |budget: &::outrigger::budget::api::PodUnavailableBudget| {
@@ -176,5 +173,8 @@ async fn at_rest(sandbox: &Sandbox) -> Result<()> {
                 && status.current_available == 150
         })
     };
-    watch.until_it("nothing is recorded, nothing is allowed", is_at_rest).await.map(drop)
+    watch.until_it("nothing is recorded, nothing is allowed", is_at_rest).await?;
+    let left = sandbox.pods("app=web", "those that are left", |pods| !pods.is_empty()).await?;
+    ensure!(left.len() == PODS - ALLOWED, "{} pods are left", left.len());
+    Ok(())
 }

@@ -7,13 +7,13 @@ use anyhow::{Context, Result};
 use parking_lot::Mutex;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Ends when dropped.
 pub(crate) struct Forwarder {
     pub(crate) port: u16,
     ports: Arc<Mutex<Vec<u16>>>,
-    running: JoinHandle<()>,
+    stop: CancellationToken,
 }
 
 impl Forwarder {
@@ -22,8 +22,9 @@ impl Forwarder {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let port = listener.local_addr().context("no port")?.port();
         let ports = Arc::new(Mutex::new(ports));
-        let running = tokio::spawn(forward(listener, Arc::clone(&ports)));
-        Ok(Self { port, ports, running })
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        tasks.spawn(stop.clone().run_until_cancelled_owned(forward(listener, Arc::clone(&ports), tasks.clone())));
+        Ok(Self { port, ports, stop })
     }
 
     /// From now on connections go to these.
@@ -34,16 +35,16 @@ impl Forwarder {
 
 impl Drop for Forwarder {
     fn drop(&mut self) {
-        self.running.abort();
+        self.stop.cancel();
     }
 }
 
-async fn forward(listener: TcpListener, ports: Arc<Mutex<Vec<u16>>>) {
+async fn forward(listener: TcpListener, ports: Arc<Mutex<Vec<u16>>>, tasks: TaskTracker) {
     let mut number = 0;
     while let Ok((mut client, _)) = listener.accept().await {
         let Some(port) = ports.lock().iter().cycle().nth(number).copied() else { continue };
         number = (number + 1) % 6;
-        tokio::spawn(async move {
+        tasks.spawn(async move {
             // Where nobody listens, the client finds its connection closed.
             if let Ok(mut server) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await {
                 let _ = copy_bidirectional(&mut client, &mut server).await;

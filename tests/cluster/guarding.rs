@@ -89,9 +89,9 @@ pub(crate) fn path(sandbox: &Sandbox, pod: &str) -> String {
 
 /// Sends a request, and gives what the API server has against it. A patch is a merge patch, or a JSON patch if it is a list.
 pub(crate) async fn ask(client: &Client, method: &Method, path: &str, body: &Value) -> Result<Result<(), Refusal>> {
-    let kind = match method {
-        &Method::PATCH if body.is_array() => "application/json-patch+json",
-        &Method::PATCH => "application/merge-patch+json",
+    let kind = match *method {
+        Method::PATCH if body.is_array() => "application/json-patch+json",
+        Method::PATCH => "application/merge-patch+json",
         _ => "application/json",
     };
     let request = Request::builder().method(method).uri(path).header("content-type", kind).body(body.to_string().into_bytes())?;

@@ -101,8 +101,7 @@ impl World {
     }
 
     fn tell(&mut self, what: impl FnOnce() -> String) {
-        let at = self.at;
-        self.story.push(format!("{:6.3} s  {}", at as f64 / 1000.0, what()));
+        self.story.push(format!("{:3}.{:03} s  {}", self.at / 1000, self.at % 1000, what()));
     }
 
     fn any_replica(&mut self) -> usize {
@@ -148,7 +147,7 @@ impl World {
         }
         while let Some(number) = self.writes.iter().position(|write| write.at + WRITE <= self.at) {
             let write = self.writes.swap_remove(number);
-            self.land_one(write, true);
+            self.land_one(&write, true);
         }
         while let Some(number) = self.admitted.iter().position(|admitted| admitted.at + EFFECT <= self.at) {
             let admitted = self.admitted.swap_remove(number);
@@ -222,11 +221,11 @@ impl World {
         }
         let number = self.random.usize(..self.writes.len());
         let write = self.writes.swap_remove(number);
-        self.land_one(write, false);
+        self.land_one(&write, false);
     }
 
     /// A write lands, or is lost; and so may its answer be.
-    fn land_one(&mut self, write: Write, is_late: bool) {
+    fn land_one(&mut self, write: &Write, is_late: bool) {
         let is_lost = self.random.u8(..20) == 0;
         let landed = if is_lost { Err(()) } else { self.api.patch_status(&write.budget, &write.patch, self.at) };
         let whose = write.turn.map_or_else(|| "a plan".to_owned(), |replica| format!("a turn of replica {replica}"));
@@ -354,6 +353,7 @@ fn run(seed: u64, is_careless: bool) -> Ran {
     Ran { passed: world.passed, refused: world.refused, broken }
 }
 
+#[expect(clippy::disallowed_methods, reason = "a test is told by its environment")]
 fn chosen(name: &str, usual: u64) -> u64 {
     env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
