@@ -14,6 +14,9 @@ use crate::base::{
     workload::Owner,
 };
 
+/// By how many seconds clocks of servers and of the API server may differ.
+const CLOCKS_DIFFER_BY: i64 = 2;
+
 /// A pod that budgets may guard.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
@@ -90,10 +93,10 @@ impl Subject {
         *self == Self { resource_version: self.resource_version.clone(), ..other.clone() }
     }
 
-    /// Whether this pod is not the one of its name for which a disruption was admitted then, but came later. Times of the API server
-    /// have no fractions of seconds: within one second it counts as the same.
+    /// Whether this pod is not the one of its name for which a disruption was admitted then, but came later. Times have no fractions of
+    /// seconds, and are of two clocks: if it may have been there already, it counts as the same.
     pub fn came_after(&self, admitted: Timestamp) -> bool {
-        self.created.is_some_and(|created| created.as_second() > admitted.as_second())
+        self.created.is_some_and(|created| created.as_second() > admitted.as_second().saturating_add(CLOCKS_DIFFER_BY))
     }
 }
 
