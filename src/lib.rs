@@ -24,6 +24,17 @@
 //! in the CRD as well (`sidecarset::schema::rules`). Read in the version that is not stored, it goes through `handlers::convert`
 //! ([`admission::conversion`]).
 //!
+//! A new pod is linked to the budget that guards it ([`budget::link`]). Before a linked pod is deleted, evicted or changed:
+//!
+//! ```text
+//! handlers::guard → claims: a unit of each budget → cluster::claims  → budget::guard::Take, folded over the budget → one guarded write
+//!  which budgets                                    (a folder:         (admission::claim)                             of its status
+//!  have a say                                        offline::claims)
+//! ```
+//!
+//! What is not certain from the mirror, the handler asks for first. A budget itself, when it is written: `handlers::budgets`
+//! (`budget::validate`, `budget::overlap`).
+//!
 //! Before something is deleted that carries the label of deletion protection: `handlers::delete`. `protection::decide` says whether it
 //! may go; what hangs on it is counted by questions (`protection::count`), which a folder's objects answer too (`offline::ask`).
 //!
@@ -31,17 +42,21 @@
 //!
 //! ```text
 //! cluster::watch   ─┐
-//! (API server)      ├→ state::feed → sidecarset::index (compiled, filed by namespace and label)
-//! offline::files   ─┘
-//! (folder)
+//! (API server)      ├→ state::feed    → sidecarset::index (compiled, filed by namespace and label)
+//! offline::files   ─┘  state::budgets → budget::index     (compiled, filed by namespace)
+//! (folder)             state::pods    → members of sets, and every pod in small (budget::subject)
+//!                      state::workloads
 //! ```
 //!
 //! What a change touches is reconciled, by the leader alone:
 //!
 //! ```text
 //! state → keys → controllers::runner → controllers::Planner → sidecarset::plan (a set)     ─┐
-//!                                                             terminator::plan (a pod)     ─┴→ Plan → cluster::apply
+//!                                                             budget::plan (a budget)       ├→ Plan → cluster::apply
+//!                                                             terminator::plan (a pod)     ─┘
 //! ```
+//!
+//! A budget may depend on workloads of kinds that are not mirrored: [`budget::plan::wanted`] says which, [`cluster::scales`] asks for them.
 //!
 //! A pod whose work is done may need a push: [`terminator::plan::plan`] says how its sidecars are ended. What that depends on
 //! and is not mirrored, [`cluster::facts`] asks for.
@@ -71,6 +86,7 @@
 //! - Only `admission::edits` writes JSON Patch, and never by comparing objects: what this code does not know stays as it is.
 //! - A pod costs what it matches, not what exists: no decision walks over all sets.
 //! - Injecting an injected pod changes nothing.
+//! - A status of a budget is written only in the version that it was made from, by claims and by the reconciler alike.
 //! - Nothing that a client or a stored object says makes a handler panic; should one, only its own review fails.
 
 pub mod app;
