@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     index::{Budget, Operation},
     refusal::{self, Reason},
-    subject::Subject,
+    subject::{CLOCKS_DIFFER_BY, Subject},
 };
 use crate::admission::claim::{Claim, Taken};
 
@@ -19,8 +19,6 @@ use crate::admission::claim::{Claim, Taken};
 pub const DISRUPTED_FOR: SignedDuration = SignedDuration::from_secs(20);
 /// How long a change that was admitted is waited for.
 pub const UNAVAILABLE_FOR: SignedDuration = SignedDuration::from_secs(10);
-/// By how many seconds clocks may differ.
-const SKEW: i64 = 2;
 /// How many disruptions a budget records at most.
 pub const MOST_RECORDS: usize = 2000;
 
@@ -68,14 +66,14 @@ impl Claim for Take {
                 return Taken::Taken;
             }
         }
-        if !budget.is_observed() {
+        // What the scheduler pushes out for something more important is recorded, but never held up.
+        if !budget.is_observed() && !self.pod.is_preempted {
             return self.refused(budget, Reason::NotCounted, now);
         }
         let status = &mut budget.status;
         if status.desired_available == 0 {
             return Taken::Needless;
         }
-        // What the scheduler pushes out for something more important is recorded, but never held up.
         if !self.pod.is_preempted {
             if status.unavailable_allowed <= 0 {
                 return self.refused(budget, Reason::NoRoom, now);
@@ -124,7 +122,7 @@ impl Take {
     /// record would be taken for that of an earlier pod.
     fn second(&self, now: Timestamp) -> Timestamp {
         let made = self.pod.created.map_or(i64::MIN, Timestamp::as_second);
-        let ahead = if self.is_certain { 0 } else { SKEW };
+        let ahead = if self.is_certain { 0 } else { CLOCKS_DIFFER_BY };
         Timestamp::from_second(made.max(now.as_second() + ahead)).unwrap_or(now)
     }
 

@@ -78,7 +78,7 @@ fn no_room(take: &Take, status: &PodUnavailableBudgetStatus, now: Timestamp) -> 
     );
     let under_way = under_way(status, now);
     if !under_way.is_empty() {
-        text.push_str("; admitted and not over: ");
+        text.push_str("; admitted lately: ");
         text.push_str(&under_way);
     }
     text

@@ -15,7 +15,7 @@ use crate::base::{
 };
 
 /// By how many seconds clocks of servers and of the API server may differ.
-const CLOCKS_DIFFER_BY: i64 = 2;
+pub const CLOCKS_DIFFER_BY: i64 = 2;
 
 /// A pod that budgets may guard.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -98,7 +98,7 @@ impl Turnstile {
                 if let Err(denial) = self.clone().pass(take.clone(), is_trial).await {
                     self.metrics.claims_refused.inc();
                     if !is_dry_run {
-                        self.clone().tell(take, &denial);
+                        self.clone().tell(take);
                     }
                     return Decision { outcome: Outcome::Deny(denial), ..decision };
                 }
@@ -225,11 +225,11 @@ impl Turnstile {
     }
 
     /// Tells of a refusal, beside the answer.
-    fn tell(self: Arc<Self>, take: &Take, denial: &Denial) {
+    fn tell(self: Arc<Self>, take: &Take) {
         let (namespace, name) = (take.namespace.to_string(), take.pod.name.to_string());
         let about = Target { kind: Kind::POD, namespace, name, uid: take.pod.uid.to_string() };
-        // What changes with every try would make a new event each time.
-        let sentence = denial.message.split(';').next().unwrap_or_default().to_owned();
+        // Without numbers: what changes with every try would be told each time.
+        let sentence = format!("budget {:?} does not let it go ({}) at present", take.budget, take.operation.name());
         let event = Event { about, is_warning: true, reason: "PubPreventPodDeletion", note: sentence };
         let tasks = self.tasks.clone();
         tasks.spawn(async move { self.teller.tell(&[event], (self.wall)()).await });

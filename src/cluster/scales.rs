@@ -82,7 +82,8 @@ impl Scales {
         if ![&owner.group, &owner.version, &owner.kind, &owner.name].into_iter().all(|part| is_path_part(part)) {
             return Ok(Scale::UnknownKind);
         }
-        let (root, plural) = match self.resource(owner).await? {
+        let resource = self.resource(owner).await?;
+        let (root, plural) = match &resource {
             Resource::Scaled { root, plural } => (root, plural),
             Resource::Unscaled => return Ok(Scale::NoScale),
             Resource::Unknown => return Ok(Scale::UnknownKind),
@@ -90,7 +91,12 @@ impl Scales {
         let path = format!("{root}/namespaces/{namespace}/{plural}/{}/scale", owner.name);
         match self.get::<Answer>(&path).await {
             Ok(answer) => Ok(Scale::Found(Arc::new(workload(namespace, owner, answer)))),
-            Err(Failure::Outdated(_)) => Ok(Scale::Missing),
+            Err(Failure::Outdated(text)) => {
+                // Unless the kind itself is no longer where it was: then it is looked for anew.
+                self.kinds.lock().remove(&kind_of(owner));
+                let is_there_still = self.resource(owner).await? == resource;
+                if is_there_still { Ok(Scale::Missing) } else { Err(Failure::Outdated(text)) }
+            }
             Err(Failure::Refused(_)) => Ok(Scale::Forbidden),
             Err(failure) => Err(failure),
         }
@@ -98,7 +104,7 @@ impl Scales {
 
     /// Which resource a kind is: in the version by which it is named, or in another one of its group.
     async fn resource(&self, owner: &Owner) -> Result<Resource, Failure> {
-        let (key, now) = ([Arc::clone(&owner.group), Arc::clone(&owner.version), Arc::clone(&owner.kind)], Instant::now());
+        let (key, now) = (kind_of(owner), Instant::now());
         if let Some(known) = fresh(&self.kinds.lock(), &key, now, Resource::holds) {
             return Ok(known);
         }
@@ -149,6 +155,11 @@ fn existing<T>(answer: Result<T, Failure>) -> Result<Option<T>, Failure> {
         Err(Failure::Outdated(_)) => Ok(None),
         Err(failure) => Err(failure),
     }
+}
+
+/// How kinds are remembered: by the coordinates that an owner names.
+fn kind_of(owner: &Owner) -> [Arc<str>; 3] {
+    [Arc::clone(&owner.group), Arc::clone(&owner.version), Arc::clone(&owner.kind)]
 }
 
 fn fresh<K: Eq + std::hash::Hash, T: Clone>(known: &Known<K, T>, key: &K, now: Instant, holds: impl Fn(&T) -> Duration) -> Option<T> {

@@ -158,12 +158,16 @@ impl Terms {
     /// does not exist is not guarded until it is linked anew.
     fn judge<'b>(self, pod: Subject, budgets: impl Iterator<Item = &'b Arc<Budget>>, owners: &[Owner]) -> Verdict {
         let Some(link) = pod.link.clone().filter(|_| !is_free(&pod)) else { return Verdict::allow() };
-        let budgets: Vec<_> = budgets.filter(|budget| !budget.is_terminating).collect();
+        let (leaving, budgets): (Vec<_>, Vec<_>) = budgets.partition(|budget| budget.is_terminating);
+        let is_leaving = leaving.iter().any(|budget| budget.name == link);
         let is_selected = |budget: &&&Arc<Budget>| budget.name == link || budget.rules.selects(&pod.labels, owners);
         let mut names: Vec<_> = budgets.iter().filter(is_selected).map(|budget| Arc::clone(&budget.name)).collect();
-        if !names.contains(&link) {
-            // Whether it exists shows when it is read.
+        if !names.contains(&link) && !is_leaving {
+            // Whether it exists shows when it is read. If not, the pod is not guarded until it is linked anew.
             names = vec![link];
+        }
+        if names.is_empty() {
+            return Verdict::allow();
         }
         let pod = Arc::new(pod);
         let take = |budget| {

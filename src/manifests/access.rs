@@ -37,8 +37,7 @@ pub(super) fn documents(rendering: &Rendering) -> Result<Vec<String>, ManifestEr
             mirrored("", "namespaces"),
             mirrored("", "pods"),
             allowed("apps.kruise.io", &["sidecarsets/status"], &["patch"]),
-            // What is taken from a budget is written with the version that it was read in, so all of the status at once.
-            allowed("policy.kruise.io", &["podunavailablebudgets/status"], &["get", "patch", "update"]),
+            allowed("policy.kruise.io", &["podunavailablebudgets/status"], &["patch"]),
             // To name a set as the owner that its revisions go with.
             allowed("apps.kruise.io", &["sidecarsets/finalizers"], &["update"]),
             allowed("", &["pods", "pods/status"], &["patch"]),

@@ -10,7 +10,7 @@ use k8s_openapi::{
 
 use super::{ManifestError, NAME, Rendering, SERVICE, cluster_wide, protect, yaml};
 use crate::{
-    budget::keys::{RELATED, RELATED_OLD},
+    budget::keys::{RELATED, RELATED_OLD, UNAVAILABLE_LABEL},
     handlers::{OPT_OUT_LABEL, OPT_OUT_VALUE, Registration, Scope, SideEffects, Unanswered},
     protection::keys::LABEL,
 };
@@ -71,17 +71,19 @@ fn validating_webhook(rendering: &Rendering, row: &Registration) -> ValidatingWe
 }
 
 /// Pods without a budget never wait for an answer of ours, nor do those that are on their way out or have finished: their nodes remove
-/// them also while we are down.
+/// them also while we are down. Nor do changes of metadata alone, but for the label that takes a pod out of service.
 fn conditions(row: &Registration) -> Option<Vec<MatchCondition>> {
     let has = |key: &str| format!("{key:?} in oldObject.metadata.annotations");
     let is_linked = format!("has(oldObject.metadata.annotations) && ({} || {})", has(RELATED), has(RELATED_OLD));
     let is_finished = r#"has(oldObject.status.phase) && oldObject.status.phase in ["Succeeded", "Failed"]"#;
+    let takes_out = format!("has(object.metadata.labels) && object.metadata.labels.exists(key, key.startsWith({UNAVAILABLE_LABEL:?}))");
     let condition = |name: &str, expression: String| MatchCondition { name: name.to_owned(), expression };
     (row.scope == Scope::Guarded).then(|| {
         vec![
             condition("linked-to-a-budget", is_linked),
             condition("not-on-its-way-out", "!has(oldObject.metadata.deletionTimestamp)".to_owned()),
             condition("not-finished", format!("!({is_finished})")),
+            condition("not-metadata-alone", format!(r#"request.operation == "DELETE" || object.spec != oldObject.spec || {takes_out}"#)),
         ]
     })
 }

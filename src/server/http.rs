@@ -102,7 +102,8 @@ impl Hook {
             Ok(request) => request,
             Err(error) => return self.door.refuse(StatusCode::BAD_REQUEST, error.to_string()),
         };
-        let decided = self.decided(&request).await;
+        let decided =
+            tokio::time::timeout(self.door.limits.decision, self.decided(&request)).await.unwrap_or_else(|_| Some(late(&request)));
         let Some(decision) = decided else { return panicked() };
         self.note(&request, &decision);
         let response = json(review::write(&request.uid, &decision));
@@ -227,6 +228,16 @@ impl Door {
         tracing::info!(hook = self.path, status = status.as_u16(), "{sentence}");
         text(status, sentence)
     }
+}
+
+/// What is refused because nobody could tell in time. Who evicts tries again on 429 only.
+fn late(request: &Request<'_>) -> Decision {
+    let denial = Denial::forbidden("the API server did not answer our questions in time: nobody can tell now; try again in a second");
+    let denial = match request.sub_resource.as_ref() {
+        "eviction" => Denial { code: 429, reason: "TooManyRequests", retry_after: Some(1), ..denial },
+        _ => denial,
+    };
+    Decision { outcome: Outcome::Deny(denial), ..Decision::default() }
 }
 
 fn panicked() -> Response<Body> {

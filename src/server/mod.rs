@@ -24,6 +24,8 @@ pub struct Limits {
     pub headers: Duration,
     /// For all of a body. The API server waits at most 30 s for an answer.
     pub body_time: Duration,
+    /// From a review to its decision, where others have to be asked: less than the API server waits, so that it hears our words.
+    pub decision: Duration,
     /// A connection without any request for so long is closed.
     pub idle: Duration,
     /// Handshakes going on at once; beyond that, the one that has taken longest makes room.
@@ -40,6 +42,7 @@ impl Default for Limits {
             handshake: Duration::from_secs(5),
             headers: Duration::from_secs(10),
             body_time: Duration::from_secs(15),
+            decision: Duration::from_millis(4500),
             idle: Duration::from_mins(5),
             handshakes: 1024,
             drain: Duration::from_secs(20),

@@ -139,8 +139,10 @@ impl Pods {
 
     /// Pods by whose they are, in order of their names.
     pub(super) fn families(&self) -> impl Iterator<Item = (Option<&Arc<Owner>>, impl Iterator<Item = &Arc<Subject>>)> {
-        let found = |names: &BTreeSet<Name>| names.iter().filter_map(|name| self.by_name.get(name)).collect::<Vec<_>>().into_iter();
-        self.controlled.iter().map(move |(controller, names)| (controller.as_ref(), found(names)))
+        self.controlled.iter().map(|(controller, names)| {
+            let pods = names.iter().filter_map(|name| self.by_name.get(name));
+            (controller.as_ref(), pods)
+        })
     }
 }
 

@@ -139,11 +139,12 @@ impl State {
             let selector = budget.rules.selector.as_ref().filter(|_| budget.rules.target.is_none());
             selector.is_some_and(|selector| versions.iter().any(|workload| selector.matches(&workload.template_labels)))
         };
+        let families = self.subjects.of_namespace(&namespace).into_iter().flat_map(super::subjects::Pods::families);
+        let own = families.filter(|(owner, _)| owner.is_some_and(|owner| owners.first().is_some_and(|own| own.is_same(owner))));
+        let pods: Vec<_> = own.flat_map(|(_, pods)| pods).collect();
         let has_pods = |budget: &Budget| {
-            let (Some(selector), Some(pods)) = (&budget.rules.selector, self.subjects.of_namespace(&namespace)) else { return false };
-            let families =
-                pods.families().filter(|(owner, _)| owner.is_some_and(|owner| owners.first().is_some_and(|own| own.is_same(owner))));
-            budget.rules.target.is_none() && families.into_iter().any(|(_, mut pods)| pods.any(|pod| selector.matches(&pod.labels)))
+            let selector = budget.rules.selector.as_ref().filter(|_| budget.rules.target.is_none());
+            selector.is_some_and(|selector| pods.iter().any(|pod| selector.matches(&pod.labels)))
         };
         let names = |budget: &Budget| budget.rules.target.as_ref().is_some_and(|target| owners.iter().any(|owner| target.is(owner)));
         let all = self.budgets.of_namespace(&namespace).filter(|budget| names(budget) || makes(budget) || has_pods(budget));

@@ -165,7 +165,7 @@ fn the_server_may_do_what_it_does_and_nothing_else() {
             {"apiGroups": [""], "resources": ["namespaces"], "verbs": read},
             {"apiGroups": [""], "resources": ["pods"], "verbs": read},
             {"apiGroups": ["apps.kruise.io"], "resources": ["sidecarsets/status"], "verbs": ["patch"]},
-            {"apiGroups": ["policy.kruise.io"], "resources": ["podunavailablebudgets/status"], "verbs": ["get", "patch", "update"]},
+            {"apiGroups": ["policy.kruise.io"], "resources": ["podunavailablebudgets/status"], "verbs": ["patch"]},
             {"apiGroups": ["apps.kruise.io"], "resources": ["sidecarsets/finalizers"], "verbs": ["update"]},
             {"apiGroups": [""], "resources": ["pods", "pods/status"], "verbs": ["patch"]},
             {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},

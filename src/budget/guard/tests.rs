@@ -193,7 +193,7 @@ fn a_refusal_says_how_many_there_are_and_are_needed_what_is_under_way_and_when_t
     assert_eq!(
         denial.message,
         "podunavailablebudget.policy.kruise.io \"web\" is forbidden: pod \"a\" cannot be evicted now: 2 of 3 pods are available, 2 are needed; \
-         admitted and not over: c (to go, since 3 s), d (to change, since 8 s), b (to go, since 12 s); try again in 2 s"
+         admitted lately: c (to go, since 3 s), d (to change, since 8 s), b (to go, since 12 s); try again in 2 s"
     );
     let many: BTreeMap<_, _> = (0..9).map(|number| (number.to_string(), at(-1))).collect();
     let denial = refusal(deletes("a").take(&mut budget(0, &json!({"disruptedPods": many})), NOW));

@@ -124,6 +124,8 @@ fn all_budgets_that_select_a_linked_pod_have_a_say_in_the_order_of_their_names()
     assert_eq!(wanted(asked(&state, |_| ())), both);
     let unlinked = asked(&state, |request| request["oldObject"] = pod(None));
     assert_eq!(wanted(unlinked), [], "the link decides whether it is guarded at all");
+    let leaving = asked(&state, |request| request["oldObject"] = pod(Some("going")));
+    assert_eq!(wanted(leaving), both, "the one that it is linked to is being deleted");
     let lost = asked(&state, |request| request["oldObject"] = pod(Some("gone")));
     assert_eq!(wanted(lost), one("gone", Operation::Delete), "whether that exists shows when it is read");
 }
