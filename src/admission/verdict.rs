@@ -104,6 +104,11 @@ impl Denial {
         Self { code: 422, reason: "Invalid", message: message.into(), retry_after: None }
     }
 
+    /// Not now, but perhaps after so many seconds: 429, on which whoever evicts tries again.
+    pub fn later(message: impl Into<String>, seconds: u32) -> Self {
+        Self { code: 429, reason: "TooManyRequests", message: message.into(), retry_after: Some(seconds) }
+    }
+
     /// The object may not be what it would become: 403. (The reference says 500, which some clients try again for ever.)
     pub fn forbidden(message: impl Into<String>) -> Self {
         Self { code: 403, reason: "Forbidden", message: message.into(), retry_after: None }

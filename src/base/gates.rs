@@ -58,8 +58,6 @@ pub struct Gates {
     pub resize_is_its_own: bool,
     /// `ResourcesDeletionProtection`: what is labelled may not be deleted.
     pub deletion_protection: bool,
-    /// `DeletionProtectionForCRDCascadingGate`: definitions that are in use may not be deleted, if they are labelled so.
-    pub crd_cascading: bool,
     /// `SidecarTerminator`: sidecars of finished Jobs are ended.
     pub sidecar_terminator: bool,
     /// `KruisePodReadinessGate`: every new pod gets the readiness gate, whoever owns it.
@@ -136,7 +134,6 @@ impl Gates {
             budgets_on_update: pod_webhook && on("PodUnavailableBudgetUpdateGate"),
             resize_is_its_own: on("InPlacePodVerticalScaling"),
             deletion_protection: on("ResourcesDeletionProtection"),
-            crd_cascading: on("ResourcesDeletionProtection") && on("DeletionProtectionForCRDCascadingGate"),
             sidecar_terminator: on("SidecarTerminator"),
             readiness_gate_everywhere: pod_webhook && on("KruisePodReadinessGate"),
             sort_sidecars_by_name: on("EnableSortSidecarContainerByName"),
@@ -154,7 +151,6 @@ impl Default for Gates {
             budgets_on_update: false,
             resize_is_its_own: false,
             deletion_protection: true,
-            crd_cascading: false,
             sidecar_terminator: false,
             readiness_gate_everywhere: false,
             sort_sidecars_by_name: false,

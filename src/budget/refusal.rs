@@ -52,14 +52,10 @@ pub fn unsettled(take: &Take, problem: &str) -> Denial {
 }
 
 fn refused(take: &Take, text: &str, retry_after: u32) -> Denial {
-    let is_eviction = take.operation == Operation::Evict;
-    let (code, reason) = match take.eviction_code {
-        429 if is_eviction => (429, "TooManyRequests"),
-        _ => (403, "Forbidden"),
-    };
     let seconds = if retry_after == 1 { "a second".to_owned() } else { format!("{retry_after} s") };
     let message = format!("podunavailablebudget.policy.kruise.io {:?} is forbidden: {text}; try again in {seconds}", &*take.budget);
-    Denial { code, reason, message, retry_after: Some(retry_after) }
+    let is_later = take.operation == Operation::Evict && take.eviction_code == 429;
+    if is_later { Denial::later(message, retry_after) } else { Denial { retry_after: Some(retry_after), ..Denial::forbidden(message) } }
 }
 
 fn no_room(take: &Take, status: &PodUnavailableBudgetStatus, now: Timestamp) -> String {

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use super::apply::{Failure, send};
+use super::apply::{Failure, group_root, resources, send};
 use crate::{
     base::{
         selector::Selector,
@@ -88,7 +88,7 @@ impl Scales {
             Resource::Unscaled => return Ok(Scale::NoScale),
             Resource::Unknown => return Ok(Scale::UnknownKind),
         };
-        let path = format!("{root}/namespaces/{namespace}/{plural}/{}/scale", owner.name);
+        let path = format!("{}/{}/scale", resources(root, namespace, plural), owner.name);
         match self.get::<Answer>(&path).await {
             Ok(answer) => Ok(Scale::Found(Arc::new(workload(namespace, owner, answer)))),
             Err(Failure::Outdated(text)) => {
@@ -122,7 +122,7 @@ impl Scales {
     }
 
     async fn in_version(&self, group: &str, version: &str, kind: &str) -> Result<Resource, Failure> {
-        let root = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
+        let root = group_root(group, version);
         let Some(list) = existing(self.get::<APIResourceList>(&root).await)? else { return Ok(Resource::Unknown) };
         let mut of_kind = list.resources.iter().filter(|resource| resource.kind == kind && !resource.name.contains('/'));
         let Some(resource) = of_kind.next() else { return Ok(Resource::Unknown) };

@@ -222,8 +222,7 @@ fn ask(request: &Request<'_>, settle: impl FnOnce(Answer) -> Verdict + Send + 's
 
 fn unknown(pod: &str, why: &str, code: u16) -> Denial {
     let message = format!("nobody can tell whether pod {pod:?} can be spared now: {why}; try again in a second");
-    let reason = if code == 429 { "TooManyRequests" } else { "Forbidden" };
-    Denial { code, reason, message, retry_after: Some(1) }
+    if code == 429 { Denial::later(message, 1) } else { Denial { retry_after: Some(1), ..Denial::forbidden(message) } }
 }
 
 #[cfg(test)]

@@ -232,11 +232,8 @@ impl Door {
 
 /// What is refused because nobody could tell in time. Who evicts tries again on 429 only.
 fn late(request: &Request<'_>) -> Decision {
-    let denial = Denial::forbidden("the API server did not answer our questions in time: nobody can tell now; try again in a second");
-    let denial = match request.sub_resource.as_ref() {
-        "eviction" => Denial { code: 429, reason: "TooManyRequests", retry_after: Some(1), ..denial },
-        _ => denial,
-    };
+    let text = "the API server did not answer our questions in time: nobody can tell now; try again in a second";
+    let denial = if request.sub_resource == "eviction" { Denial::later(text, 1) } else { Denial::forbidden(text) };
     Decision { outcome: Outcome::Deny(denial), ..Decision::default() }
 }
 
