@@ -39,15 +39,15 @@ fn cluster(matching: usize, others: usize) -> State {
 /// From bytes to bytes, as the server does it.
 fn answer(body: &[u8], state: &State) -> Vec<u8> {
     let request = review::read(body).expect("a review");
-    let decision = pod::mutate(&request, &state.snapshot(), NOW).unasked();
+    let decision = pod::mutate(&request, &state.snapshot(), NOW).unasked(&state.snapshot(), NOW);
     review::write(&request.uid, &decision)
 }
 
 fn envelope(criterion: &mut Criterion) {
     let (bytes, state) = (body::of_app(sets::APP), cluster(2, 0));
     let request = review::read(&bytes).expect("a review");
-    let patched = pod::mutate(&request, &state.snapshot(), NOW).unasked();
-    let allowed = Verdict::allow().unasked();
+    let patched = pod::mutate(&request, &state.snapshot(), NOW).unasked(&state.snapshot(), NOW);
+    let allowed = Verdict::allow().unasked(&state.snapshot(), NOW);
     let mut group = criterion.benchmark_group("envelope");
     group.throughput(Throughput::Bytes(body::SIZE as u64));
     group.bench_function("read", |bencher| bencher.iter(|| review::read(black_box(&bytes)).expect("a review").uid.len()));

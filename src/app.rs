@@ -28,7 +28,7 @@ use crate::{
     cluster::{
         apply::Apply,
         ask,
-        claims::Turnstile,
+        claims::Counter,
         client::{self, Repeats},
         events::Teller,
         facts::Facts,
@@ -157,10 +157,12 @@ impl Running {
         self.tasks.spawn(feed.clone().revisions(client.clone(), common.namespace.clone(), self.stop.clone()));
         self.tasks.spawn(feed.clone().pods(client.clone(), self.stop.clone()));
         self.tasks.spawn(feed.clone().budgets(client.clone(), self.stop.clone()));
+        self.tasks.spawn(feed.clone().spreads(client.clone(), self.stop.clone()));
+        self.tasks.spawn(feed.clone().all_workloads(client.clone(), self.stop.clone()));
         self.tasks.spawn(feed.clone().namespaces(client.clone(), self.stop.clone()));
         self.tasks.spawn(feed.clone().configuration(client.clone(), common.namespace.clone(), self.stop.clone()));
         let once = client::client(cluster, Repeats::Caller)?;
-        let turnstile = Turnstile::new(once.clone(), feed.clone(), self.tasks.clone(), Arc::new(now));
+        let turnstile = Counter::new(once.clone(), feed.clone(), self.tasks.clone(), Arc::new(now));
         self.reconcile(once, feed, common.namespace.clone(), incoming);
         Ok(Outside { asked: Some(ask::asked(client, &common.namespace)), settled: Some(turnstile.settled()) })
     }

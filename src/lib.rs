@@ -76,12 +76,12 @@
 //! An arrow goes only to the right; `tests/it/architecture.rs` keeps it so.
 //!
 //! ```text
-//! main ─ app ─ controllers ─ {args manifests offline cluster server telemetry} ─ handlers ─ state ─ {budget protection sidecarset terminator} ─ {admission plan} ─ base
+//! main ─ app ─ controllers ─ {args manifests offline cluster server telemetry} ─ handlers ─ state ─ {budget protection sidecarset spread terminator} ─ {admission plan} ─ base
 //! ```
 //!
 //! # Invariants
 //!
-//! - `base`, `plan`, `admission`, `budget`, `protection`, `sidecarset`, `terminator`, `state` and `handlers` are pure: no `async`, no client, no clock, no
+//! - `base`, `plan`, `admission`, `budget`, `protection`, `sidecarset`, `spread`, `terminator`, `state` and `handlers` are pure: no `async`, no client, no clock, no
 //!   randomness, no environment, no logging. Time is an argument.
 //! - Only `admission::edits` writes JSON Patch, and never by comparing objects: what this code does not know stays as it is.
 //! - A pod costs what it matches, not what exists: no decision walks over all sets.
@@ -100,6 +100,7 @@ pub mod plan;
 pub mod budget;
 pub mod protection;
 pub mod sidecarset;
+pub mod spread;
 pub mod terminator;
 
 pub mod state;

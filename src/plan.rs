@@ -17,6 +17,13 @@ pub enum Key {
         /// Its name.
         name: Arc<str>,
     },
+    /// A WorkloadSpread.
+    Spread {
+        /// Its namespace.
+        namespace: Arc<str>,
+        /// Its name.
+        name: Arc<str>,
+    },
     /// A pod whose work is done while sidecars of it still run.
     Pod {
         /// Its namespace.
@@ -166,6 +173,9 @@ impl Kind {
     /// Budgets of unavailable pods.
     pub const BUDGET: Self =
         Self { group: "policy.kruise.io", version: "v1beta1", kind: "PodUnavailableBudget", plural: "podunavailablebudgets" };
+
+    /// Spreads of workloads.
+    pub const SPREAD: Self = Self { group: "apps.kruise.io", version: "v1beta1", kind: "WorkloadSpread", plural: "workloadspreads" };
 
     /// `group/version`, or the version alone for the core group.
     pub fn api_version(&self) -> String {

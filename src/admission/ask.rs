@@ -4,9 +4,10 @@
 
 use std::{fmt, sync::Arc};
 
+use jiff::Timestamp;
 use serde_json::Value;
 
-use super::verdict::Verdict;
+use super::{claim::Claimable, verdict::Verdict};
 use crate::base::selector::Selector;
 
 /// What an API server is asked. A question is answered by one request, and changes nothing.
@@ -17,6 +18,17 @@ pub enum Question {
     DryRunPod(Value),
     /// How many there are of these.
     HowMany(Listing),
+    /// This object, as it is at this moment, in whatever version is served.
+    Object {
+        /// API group, empty for the core one.
+        group: String,
+        /// Its kind.
+        kind: String,
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
     /// This pod, as it is at this moment.
     Pod {
         /// Its namespace.
@@ -123,19 +135,27 @@ pub struct Cause {
     pub message: String,
 }
 
-type Settle<C> = Box<dyn FnOnce(Vec<Answer>) -> Verdict<C> + Send>;
+type Settle<C> = Box<dyn for<'s> FnOnce(Vec<Answer>, &<C as Claimable>::Snapshot<'s>, Timestamp) -> Verdict<C> + Send>;
 
 /// A verdict that waits for answers. `C` is what may be claimed then.
 #[must_use]
-pub struct Ask<C> {
+pub struct Ask<C: Claimable> {
     /// What has to be known; a few.
     pub questions: Vec<Question>,
     settle: Settle<C>,
 }
 
-impl<C> Ask<C> {
+impl<C: Claimable> Ask<C> {
     /// Asks; `settle` gives the verdict, whatever the answers: one for each question, in their order.
     pub fn new(questions: Vec<Question>, settle: impl FnOnce(Vec<Answer>) -> Verdict<C> + Send + 'static) -> Self {
+        Self::then(questions, |answers, _, _| settle(answers))
+    }
+
+    /// Asks; `settle` gives the verdict from the answers and from what is known by then.
+    pub fn then(
+        questions: Vec<Question>,
+        settle: impl for<'s> FnOnce(Vec<Answer>, &C::Snapshot<'s>, Timestamp) -> Verdict<C> + Send + 'static,
+    ) -> Self {
         Self { questions, settle: Box::new(settle) }
     }
 
@@ -145,12 +165,12 @@ impl<C> Ask<C> {
     }
 
     /// The verdict. An answer that is missing is one of nobody.
-    pub fn settle(self, answers: Vec<Answer>) -> Verdict<C> {
-        (self.settle)(answers)
+    pub fn settle(self, answers: Vec<Answer>, snapshot: &C::Snapshot<'_>, now: Timestamp) -> Verdict<C> {
+        (self.settle)(answers, snapshot, now)
     }
 }
 
-impl<C> fmt::Debug for Ask<C> {
+impl<C: Claimable> fmt::Debug for Ask<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ask").field("questions", &self.questions).finish_non_exhaustive()
     }

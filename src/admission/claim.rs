@@ -12,19 +12,23 @@ use super::verdict::Denial;
 pub trait Claim {
     /// The object, as far as claims look at it.
     type Object;
+    /// What one has of it.
+    type Gain;
 
     /// Takes its part of the object, or says why not. The object is left as it is unless something was taken. Taking once more what was
     /// taken already costs nothing, so that a claim whose answer was lost can be made again.
-    fn take(&self, object: &mut Self::Object, now: Timestamp) -> Taken;
+    fn take(&self, object: &mut Self::Object, now: Timestamp) -> Taken<Self::Gain>;
 }
 
 /// What became of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Taken {
-    /// The request may pass without a change of the object.
-    Needless,
+pub enum Taken<G> {
+    /// The request may pass without a change of the object, if this is how the object is stored at this moment.
+    Needless(G),
+    /// The object says that it was taken before: whatever has happened to it since, the request may pass.
+    Held(G),
     /// The request may pass as soon as the changed object is stored.
-    Taken,
+    Taken(G),
     /// There is nothing left to be taken.
     Refused(Denial),
 }
@@ -40,7 +44,11 @@ pub struct Waiting<'c, C> {
 
 /// Lets all that wait take their part of the object, in their order; gives what became of each. The object has changed if something
 /// was taken that was no trial: then it has to be stored before any of these requests may pass.
-pub fn fold<'c, C: Claim + 'c>(object: &mut C::Object, waiting: impl IntoIterator<Item = Waiting<'c, C>>, now: Timestamp) -> Vec<Taken>
+pub fn fold<'c, C: Claim + 'c>(
+    object: &mut C::Object,
+    waiting: impl IntoIterator<Item = Waiting<'c, C>>,
+    now: Timestamp,
+) -> Vec<Taken<C::Gain>>
 where
     C::Object: Clone,
 {
@@ -48,4 +56,12 @@ where
         if is_trial { claim.take(&mut object.clone(), now) } else { claim.take(object, now) }
     };
     waiting.into_iter().map(take).collect()
+}
+
+/// What may be claimed in all, and what a handler looks at when it goes on with what it has got.
+pub trait Claimable: 'static {
+    /// What one has of a claim.
+    type Gain;
+    /// What is known when it goes on.
+    type Snapshot<'s>;
 }

@@ -1,14 +1,19 @@
 //! What a handler answers.
 
+use std::fmt;
+
+use jiff::Timestamp;
+
 use super::{
     ask::{Answer, Ask},
+    claim::Claimable,
     edits::Edits,
 };
 
 /// The answer to a review. `C` is what may be claimed.
 #[derive(Debug)]
 #[must_use]
-pub enum Verdict<C> {
+pub enum Verdict<C: Claimable> {
     /// Nothing more has to be asked or written.
     Decided(Decision),
     /// The decision needs facts that are not mirrored.
@@ -18,16 +23,16 @@ pub enum Verdict<C> {
 }
 
 /// What has to be taken before a request may pass: all of it, or nothing.
-#[derive(Debug)]
 #[must_use]
-pub struct Claims<C> {
+pub struct Claims<C: Claimable> {
     /// What is taken, in an order in which everybody takes; never empty.
     pub claims: Vec<C>,
     /// Whether it could be taken is to be found out, but nothing is to be taken.
     pub is_dry_run: bool,
-    /// The decision if it is taken.
-    pub decision: Decision,
+    then: Then<C>,
 }
+
+type Then<C> = Box<dyn for<'s> FnOnce(Vec<<C as Claimable>::Gain>, &<C as Claimable>::Snapshot<'s>, Timestamp) -> Decision + Send>;
 
 /// Yes or no, and what to say with it.
 #[derive(Debug, Default)]
@@ -69,7 +74,34 @@ impl Default for Outcome {
     }
 }
 
-impl<C> Verdict<C> {
+impl<C: Claimable> Claims<C> {
+    /// Takes all of these; `then` gives the decision when that is done, from what each of them gave, in their order.
+    pub fn new(
+        claims: Vec<C>,
+        is_dry_run: bool,
+        then: impl for<'s> FnOnce(Vec<C::Gain>, &C::Snapshot<'s>, Timestamp) -> Decision + Send + 'static,
+    ) -> Self {
+        Self { claims, is_dry_run, then: Box::new(then) }
+    }
+
+    /// Takes all of these; the request may pass then as it is.
+    pub fn to_pass(claims: Vec<C>, is_dry_run: bool) -> Self {
+        Self::new(claims, is_dry_run, |_, _, _| Decision::default())
+    }
+
+    /// The decision, when all is taken: what each claim gave, in their order.
+    pub fn settle(self, gains: Vec<C::Gain>, snapshot: &C::Snapshot<'_>, now: Timestamp) -> Decision {
+        (self.then)(gains, snapshot, now)
+    }
+}
+
+impl<C: Claimable + fmt::Debug> fmt::Debug for Claims<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claims").field("claims", &self.claims).field("is_dry_run", &self.is_dry_run).finish_non_exhaustive()
+    }
+}
+
+impl<C: Claimable> Verdict<C> {
     /// Admitted as it is.
     pub fn allow() -> Self {
         Self::Decided(Decision::default())
@@ -81,13 +113,13 @@ impl<C> Verdict<C> {
     }
 
     /// The decision where there is no one to ask, and nothing is taken.
-    pub fn unasked(self) -> Decision {
+    pub fn unasked(self, snapshot: &C::Snapshot<'_>, now: Timestamp) -> Decision {
         match self {
             Self::Decided(decision) => decision,
-            Self::Claim(claims) => claims.decision,
+            Self::Claim(claims) => claims.settle(Vec::new(), snapshot, now),
             Self::Ask(ask) => {
                 let nobody = ask.questions.iter().map(|_| Answer::nobody()).collect();
-                ask.settle(nobody).unasked()
+                ask.settle(nobody, snapshot, now).unasked(snapshot, now)
             }
         }
     }

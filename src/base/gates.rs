@@ -58,6 +58,8 @@ pub struct Gates {
     pub resize_is_its_own: bool,
     /// `ResourcesDeletionProtection`: what is labelled may not be deleted.
     pub deletion_protection: bool,
+    /// `WorkloadSpread`: pods are placed in subsets.
+    pub spreads: bool,
     /// `SidecarTerminator`: sidecars of finished Jobs are ended.
     pub sidecar_terminator: bool,
     /// `KruisePodReadinessGate`: every new pod gets the readiness gate, whoever owns it.
@@ -113,6 +115,11 @@ impl Gates {
         self.budgets_on_delete || self.budgets_on_update
     }
 
+    /// Whether anything is done about pods that depends on whose they are.
+    pub const fn needs_workloads(&self) -> bool {
+        self.has_budgets() || self.spreads
+    }
+
     /// Reads `Name=true,Other=false`; blanks around items are allowed, an empty text gives the defaults.
     pub fn parse(text: &str) -> Result<Self, GatesError> {
         let mut values: BTreeMap<&str, bool> = KNOWN.iter().copied().collect();
@@ -135,6 +142,7 @@ impl Gates {
             resize_is_its_own: on("InPlacePodVerticalScaling"),
             deletion_protection: on("ResourcesDeletionProtection"),
             sidecar_terminator: on("SidecarTerminator"),
+            spreads: on("WorkloadSpread"),
             readiness_gate_everywhere: pod_webhook && on("KruisePodReadinessGate"),
             sort_sidecars_by_name: on("EnableSortSidecarContainerByName"),
             eviction_code: EvictionCode::default(),
@@ -151,6 +159,7 @@ impl Default for Gates {
             budgets_on_update: false,
             resize_is_its_own: false,
             deletion_protection: true,
+            spreads: true,
             sidecar_terminator: false,
             readiness_gate_everywhere: false,
             sort_sidecars_by_name: false,

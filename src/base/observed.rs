@@ -271,6 +271,17 @@ impl Wire {
         self.status.conditions.iter().find(|condition| condition.kind == kind)
     }
 
+    /// The node that it is on; empty if there is none.
+    pub fn node(&self) -> &str {
+        &self.spec.node_name
+    }
+
+    /// How often the container was restarted that was most often.
+    pub fn most_restarts(&self) -> i32 {
+        let statuses = self.status.container_statuses.iter().chain(&self.status.init_container_statuses);
+        statuses.map(|status| status.restart_count).max().unwrap_or_default()
+    }
+
     /// The pod, with its texts shared.
     pub fn observe(&self, interner: &mut Interner) -> Pod {
         let text = |text: &Option<String>| text.clone().unwrap_or_default().into_boxed_str();

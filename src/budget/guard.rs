@@ -52,18 +52,19 @@ enum Record {
 
 impl Claim for Take {
     type Object = Budget;
+    type Gain = ();
 
-    fn take(&self, budget: &mut Budget, now: Timestamp) -> Taken {
+    fn take(&self, budget: &mut Budget, now: Timestamp) -> Taken<()> {
         if !self.is_guarded_by(budget) {
-            return Taken::Needless;
+            return Taken::Needless(());
         }
         match self.recorded(budget, now) {
             None => {}
             Some(_) if !self.is_certain => return self.refused(budget, Reason::Unsure, now),
-            Some(Record::Young) => return Taken::Needless,
+            Some(Record::Young) => return Taken::Needless(()),
             Some(Record::Old) => {
                 self.record(budget, now);
-                return Taken::Taken;
+                return Taken::Taken(());
             }
         }
         // What the scheduler pushes out for something more important is recorded, but never held up.
@@ -72,7 +73,7 @@ impl Claim for Take {
         }
         let status = &mut budget.status;
         if status.desired_available == 0 {
-            return Taken::Needless;
+            return Taken::Needless(());
         }
         if !self.pod.is_preempted {
             if status.unavailable_allowed <= 0 {
@@ -84,7 +85,7 @@ impl Claim for Take {
         }
         status.unavailable_allowed = (status.unavailable_allowed - 1).max(0);
         self.record(budget, now);
-        Taken::Taken
+        Taken::Taken(())
     }
 }
 
@@ -126,7 +127,7 @@ impl Take {
         Timestamp::from_second(made.max(now.as_second() + ahead)).unwrap_or(now)
     }
 
-    fn refused(&self, budget: &Budget, reason: Reason, now: Timestamp) -> Taken {
+    fn refused(&self, budget: &Budget, reason: Reason, now: Timestamp) -> Taken<()> {
         Taken::Refused(refusal::denial(self, budget, reason, now))
     }
 }

@@ -46,6 +46,7 @@ async fn answer(pods: Api<DynamicObject>, question: Question) -> Answer {
             Err(Error::Api(status)) => of_status(*status),
             Err(error) => Answer::Unknown(format!("the API server cannot be asked: {error}")),
         },
+        Question::Object { .. } => Answer::nobody(),
         Question::Pod { namespace, name } => found(&pods.into_client(), &namespace, &name).await,
     }
 }

@@ -1,231 +1,167 @@
 //! Takes what handlers claim: by writing the object in the version that was read, so that no two replicas take the same.
 //!
-//! All claims that wait for one object are folded over it and written at once; those that come meanwhile wait for the next turn. Nobody
-//! passes on the strength of a copy that may be old: what is not confirmed by a write is confirmed by a read. The work is done in tasks
-//! of the server, not in those of requests: a client that hangs up leaves nothing half done.
+//! [`turnstile`] has those wait who want something of one object. Here it is said what there is to be taken, in which order, and what
+//! becomes of who gets nothing.
 
-use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+pub mod turnstile;
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use futures::FutureExt;
 use jiff::Timestamp;
-use kube::{
-    Client,
-    api::{GetParams, Patch as Body, PatchParams},
-};
-use parking_lot::Mutex;
-use tokio::{
-    sync::oneshot,
-    time::{Instant, sleep, timeout_at},
-};
+use kube::Client;
 use tokio_util::task::TaskTracker;
 
-use super::{
-    apply::{Failure, MANAGER, requests, send},
-    events::Teller,
-    watch::Feed,
-};
+use self::turnstile::{Purse, Queueable, Trouble, Turnstile};
+use super::{events::Teller, watch::Feed};
 use crate::{
-    admission::{
-        claim::{Taken, Waiting, fold},
-        verdict::{Decision, Denial, Outcome},
-    },
-    budget::{api::PodUnavailableBudget, guard::Take, index::Budget, refusal},
-    handlers::{Claim, Claims},
+    admission::verdict::{Decision, Denial, Outcome},
+    budget::{self, api::PodUnavailableBudget, index::Budget, refusal},
+    handlers::{Claim, Claims, Gain},
     plan::{Event, Kind, Target},
     server::http::Settled,
-    telemetry::metrics::Metrics,
+    spread::{self, api::WorkloadSpread, index::Spread},
+    state::{Snapshot, State},
 };
 
-/// Namespace and name of a budget.
-type Key = (Arc<str>, Arc<str>);
+impl Purse for Budget {
+    type Stored = PodUnavailableBudget;
+    const KIND: Kind = Kind::BUDGET;
 
-/// How long a turn may take. A hook has 5 s to answer, and a claim may have to wait for the turn before its own.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// How long others are waited for before a turn begins. Those who were answered a moment ago ask next, and a write for each would keep
-/// all of them waiting, and meet those of other replicas.
-const GATHERING: Duration = Duration::from_millis(5);
-/// At most how long is paused when another replica was first. Who looks again at once meets the next one.
-const AFTER_A_CONFLICT: Duration = Duration::from_millis(20);
-/// How long is paused when the API server has no time.
-const AFTER_TROUBLE: Duration = Duration::from_millis(100);
-
-type Told = Result<(), Denial>;
-
-/// A claim in its queue.
-struct Queued {
-    claim: Take,
-    is_trial: bool,
-    tell: oneshot::Sender<Told>,
+    fn compile(stored: PodUnavailableBudget) -> Self {
+        Self::compile(stored)
+    }
+    fn known(snapshot: &Snapshot<'_>, namespace: &str, name: &str) -> Option<Arc<Self>> {
+        snapshot.budgets.get(namespace, name).cloned()
+    }
+    fn assume(self, state: &mut State) {
+        state.assume_budget(self);
+    }
+    fn claim_patch(&self, before: &Self) -> serde_json::Value {
+        self.claim_patch(before)
+    }
 }
 
-/// Where claims wait for their turn.
-pub struct Turnstile {
-    client: Client,
+impl Purse for Spread {
+    type Stored = WorkloadSpread;
+    const KIND: Kind = Kind::SPREAD;
+
+    fn compile(stored: WorkloadSpread) -> Self {
+        Self::compile(stored)
+    }
+    fn known(snapshot: &Snapshot<'_>, namespace: &str, name: &str) -> Option<Arc<Self>> {
+        snapshot.spreads.get(namespace, name).cloned()
+    }
+    fn assume(self, state: &mut State) {
+        state.assume_spread(self);
+    }
+    fn claim_patch(&self, before: &Self) -> serde_json::Value {
+        self.claim_patch(before)
+    }
+}
+
+impl Queueable for budget::guard::Take {
+    fn key(&self) -> (Arc<str>, Arc<str>) {
+        (Arc::clone(&self.namespace), Arc::clone(&self.budget))
+    }
+    // Nothing is guarded by what does not exist.
+    fn without(&self) {}
+}
+
+impl Queueable for spread::claim::Take {
+    fn key(&self) -> (Arc<str>, Arc<str>) {
+        (Arc::clone(&self.namespace), Arc::clone(&self.spread))
+    }
+    // Nothing is placed by what does not exist.
+    fn without(&self) -> Option<spread::claim::Place> {
+        None
+    }
+}
+
+/// Settles claims against an API server.
+pub struct Counter {
+    budgets: Arc<Turnstile<budget::guard::Take>>,
+    spreads: Arc<Turnstile<spread::claim::Take>>,
     feed: Feed,
     teller: Teller,
     tasks: TaskTracker,
-    metrics: Arc<Metrics>,
     wall: Arc<dyn Fn() -> Timestamp + Send + Sync>,
-    /// By namespace and name. A queue is there as long as a task serves it.
-    queues: Mutex<HashMap<Key, Vec<Queued>>>,
 }
 
-impl Turnstile {
+impl Counter {
     /// Takes through this client, from the objects of this picture first. The client must send each request once.
     pub fn new(client: Client, feed: Feed, tasks: TaskTracker, wall: Arc<dyn Fn() -> Timestamp + Send + Sync>) -> Self {
-        let (teller, metrics) = (Teller::named(client.clone(), "pub-controller"), Arc::clone(&feed.metrics));
-        Self { client, feed, teller, tasks, metrics, wall, queues: Mutex::default() }
+        let teller = Teller::named(client.clone(), "pub-controller");
+        let budgets = Arc::new(Turnstile::new(client.clone(), feed.clone(), tasks.clone(), Arc::clone(&wall)));
+        let spreads = Arc::new(Turnstile::new(client, feed.clone(), tasks.clone(), Arc::clone(&wall)));
+        Self { budgets, spreads, feed, teller, tasks, wall }
     }
 
     /// What the server asks to settle claims.
     pub fn settled(self) -> Settled {
-        let turnstile = Arc::new(self);
+        let counter = Arc::new(self);
         Arc::new(move |claims| {
-            let turnstile = Arc::clone(&turnstile);
+            let counter = Arc::clone(&counter);
             // On a task of its own: what is begun is ended.
-            let settled = turnstile.tasks.spawn(turnstile.clone().settle(claims));
+            let settled = counter.tasks.spawn(counter.clone().settle(claims));
             async move { settled.await.unwrap_or_else(|_| lost()) }.boxed()
         })
     }
 
     async fn settle(self: Arc<Self>, claims: Claims) -> Decision {
-        let Claims { claims, is_dry_run, decision } = claims;
-        let takes: Vec<_> = claims.into_iter().map(|Claim::Budget(take)| take).collect();
+        let is_dry_run = claims.is_dry_run;
         // Of several, none is taken unless all have room. One that is lost after that stays taken until its record lapses.
-        let must_try = takes.len() > 1 && !is_dry_run;
-        for is_trial in [true, false].into_iter().filter(|is_trial| *is_trial == is_dry_run || (*is_trial && must_try)) {
-            for take in &takes {
-                if let Err(denial) = self.clone().pass(take.clone(), is_trial).await {
-                    self.metrics.claims_refused.inc();
-                    if !is_dry_run {
-                        self.clone().tell(take);
-                    }
-                    return Decision { outcome: Outcome::Deny(denial), ..decision };
+        let budgets = claims.claims.iter().filter(|claim| matches!(claim, Claim::Budget(_))).count();
+        if budgets > 1 && !is_dry_run {
+            for claim in claims.claims.iter().filter(|claim| matches!(claim, Claim::Budget(_))) {
+                if let Err(denial) = self.clone().take(claim, true).await {
+                    return self.refused(claim, denial, is_dry_run);
                 }
             }
         }
-        decision
-    }
-
-    /// Waits for the claim's turn.
-    async fn pass(self: Arc<Self>, claim: Take, is_trial: bool) -> Told {
-        let key = (Arc::clone(&claim.namespace), Arc::clone(&claim.budget));
-        let (tell, told) = oneshot::channel();
-        let unheard = refusal::unsettled(&claim, "the server is stopping");
-        let is_first = {
-            let mut queues = self.queues.lock();
-            let is_first = !queues.contains_key(&key);
-            queues.entry(key.clone()).or_default().push(Queued { claim, is_trial, tell });
-            is_first
-        };
-        if is_first {
-            self.tasks.spawn(self.clone().serve(key));
-        }
-        told.await.unwrap_or(Err(unheard))
-    }
-
-    /// Serves a queue until it is empty.
-    async fn serve(self: Arc<Self>, key: Key) {
-        loop {
-            sleep(GATHERING).await;
-            let mut turn = self.next(&key);
-            if turn.is_empty() {
-                return;
-            }
-            // Whatever becomes of this turn, the next one has to come.
-            let served = AssertUnwindSafe(self.turn(&key, &mut turn)).catch_unwind().await;
-            let results = served.unwrap_or_else(|_| {
-                tracing::error!(namespace = %key.0, budget = %key.1, "taking from a budget panicked");
-                undecided(&turn, "the server has failed; see its log")
-            });
-            for (queued, result) in turn.into_iter().zip(results) {
-                // Whoever asked may have hung up.
-                let _ = queued.tell.send(result);
+        let mut gains = Vec::with_capacity(claims.claims.len());
+        for claim in &claims.claims {
+            match self.clone().take(claim, is_dry_run).await {
+                Ok(gain) => gains.push(gain),
+                Err(denial) => return self.refused(claim, denial, is_dry_run),
             }
         }
+        // Nothing panics; should something, it fails this review alone.
+        let settle = || claims.settle(gains, &self.feed.state.read().snapshot(), (self.wall)());
+        catch_unwind(AssertUnwindSafe(settle)).unwrap_or_else(|_| lost())
     }
 
-    /// All that wait in a queue; where nobody waits, it is given up.
-    fn next(&self, key: &Key) -> Vec<Queued> {
-        let mut queues = self.queues.lock();
-        let turn = queues.get_mut(key).map(std::mem::take).unwrap_or_default();
-        if turn.is_empty() {
-            queues.remove(key);
-        }
-        turn
-    }
-
-    /// Those who came since the turn began.
-    fn latecomers(&self, key: &Key) -> Vec<Queued> {
-        self.queues.lock().get_mut(key).map(std::mem::take).unwrap_or_default()
-    }
-
-    /// What becomes of those whose turn it is. If it takes more than one attempt, those who came meanwhile go along.
-    async fn turn(&self, key: &Key, turn: &mut Vec<Queued>) -> Vec<Told> {
-        let (begun, (namespace, name)) = (Instant::now(), key);
-        let deadline = begun + PATIENCE;
-        let target = Target { kind: Kind::BUDGET, namespace: namespace.to_string(), name: name.to_string(), uid: String::new() };
-        let mut known = self.feed.state.read().snapshot().budgets.get(namespace, name).cloned();
-        let mut is_live = false;
-        loop {
-            if let Some(before) = &known {
-                if begun.elapsed() < PATIENCE / 2 {
-                    turn.append(&mut self.latecomers(key));
+    async fn take(self: Arc<Self>, claim: &Claim, is_trial: bool) -> Result<Gain, Denial> {
+        match claim {
+            Claim::Budget(take) => match self.budgets.clone().pass(take.clone(), is_trial).await {
+                Ok(()) => Ok(Gain::Unit),
+                Err(Trouble::Refused(denial)) => Err(denial),
+                Err(Trouble::Unsettled(problem)) => Err(refusal::unsettled(take, &problem)),
+            },
+            Claim::Spread(take) => match self.spreads.clone().pass(take.clone(), is_trial).await {
+                Ok(place) => Ok(Gain::Place(place)),
+                Err(Trouble::Refused(denial)) => Err(denial),
+                Err(Trouble::Unsettled(problem)) => {
+                    tracing::warn!(namespace = %take.namespace, spread = %take.spread, "a place was not settled: {problem}");
+                    Ok(Gain::Unsettled(problem))
                 }
-                let mut after = Budget::clone(before);
-                let waiting = turn.iter().map(|queued| Waiting { claim: &queued.claim, is_trial: queued.is_trial });
-                let taken = fold(&mut after, waiting, (self.wall)());
-                let is_changed = after != **before;
-                if is_changed {
-                    match self.write(&target, before, &after, deadline).await {
-                        Ok(()) => return taken.into_iter().map(told).collect(),
-                        Err(failure) if Instant::now() < deadline && may_be_tried_again(&failure) => pause(&failure).await,
-                        Err(failure) => return undecided(turn, &format!("the budget could not be written: {failure}")),
-                    }
-                } else if is_live {
-                    return taken.into_iter().map(told).collect();
-                }
-            } else if is_live {
-                // Nothing is guarded by what does not exist.
-                return turn.iter().map(|_| Ok(())).collect();
-            }
-            match self.live(&target, deadline).await {
-                Ok(live) => known = live,
-                Err(problem) => return undecided(turn, &problem),
-            }
-            is_live = true;
+            },
         }
     }
 
-    /// Writes what was taken.
-    async fn write(&self, target: &Target, before: &Budget, after: &Budget, deadline: Instant) -> Result<(), Failure> {
-        let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-        let body = Body::Merge(after.claim_patch(before));
-        let request = requests(target).patch_subresource("status", &target.name, &parameters, &body);
-        self.metrics.claim_writes.inc();
-        let written = timeout_at(deadline, send::<PodUnavailableBudget>(&self.client, request)).await;
-        let written = written.unwrap_or_else(|_| Err(Failure::Unknown(late())))?;
-        self.feed.change(|state| state.assume_budget(Budget::compile(written)));
-        Ok(())
-    }
-
-    /// The budget as it is; `None` if there is none.
-    async fn live(&self, target: &Target, deadline: Instant) -> Result<Option<Arc<Budget>>, String> {
-        let request = requests(target).get(&target.name, &GetParams::default());
-        match timeout_at(deadline, send::<PodUnavailableBudget>(&self.client, request)).await {
-            Ok(Ok(live)) => {
-                let live = Budget::compile(live);
-                self.feed.change(|state| state.assume_budget(live.clone()));
-                Ok(Some(Arc::new(live)))
-            }
-            Ok(Err(Failure::Outdated(_))) => Ok(None),
-            Ok(Err(failure)) => Err(format!("the budget could not be read: {failure}")),
-            Err(_) => Err(late()),
+    fn refused(self: Arc<Self>, claim: &Claim, denial: Denial, is_dry_run: bool) -> Decision {
+        self.feed.metrics.claims_refused.inc();
+        if let (Claim::Budget(take), false) = (claim, is_dry_run) {
+            self.tell(take);
         }
+        Decision { outcome: Outcome::Deny(denial), ..Decision::default() }
     }
 
     /// Tells of a refusal, beside the answer.
-    fn tell(self: Arc<Self>, take: &Take) {
+    fn tell(self: Arc<Self>, take: &budget::guard::Take) {
         let (namespace, name) = (take.namespace.to_string(), take.pod.name.to_string());
         let about = Target { kind: Kind::POD, namespace, name, uid: take.pod.uid.to_string() };
         // Without numbers: what changes with every try would be told each time.
@@ -234,31 +170,6 @@ impl Turnstile {
         let tasks = self.tasks.clone();
         tasks.spawn(async move { self.teller.tell(&[event], (self.wall)()).await });
     }
-}
-
-fn told(taken: Taken) -> Told {
-    match taken {
-        Taken::Needless | Taken::Taken => Ok(()),
-        Taken::Refused(denial) => Err(denial),
-    }
-}
-
-/// Somebody else was first, or nobody knows.
-fn may_be_tried_again(failure: &Failure) -> bool {
-    matches!(failure, Failure::Outdated(_) | Failure::Unknown(_) | Failure::Busy(_))
-}
-
-async fn pause(failure: &Failure) {
-    let is_conflict = matches!(failure, Failure::Outdated(_));
-    sleep(if is_conflict { AFTER_A_CONFLICT.mul_f64(fastrand::f64()) } else { AFTER_TROUBLE }).await;
-}
-
-fn undecided(turn: &[Queued], problem: &str) -> Vec<Told> {
-    turn.iter().map(|queued| Err(refusal::unsettled(&queued.claim, problem))).collect()
-}
-
-fn late() -> String {
-    format!("the API server did not answer within {} s", PATIENCE.as_secs())
 }
 
 /// The task that settles claims has panicked.
@@ -283,8 +194,9 @@ mod tests {
     fn claims() -> Claims {
         let pod = Arc::new(Subject { name: "web-1".into(), ..Subject::default() });
         let (namespace, budget, operation) = ("shop".into(), "web".into(), Operation::Delete);
-        let take = Take { namespace, budget, pod, is_certain: true, operation, resize_is_its_own: false, eviction_code: 429 };
-        Claims { claims: vec![Claim::Budget(take)], is_dry_run: false, decision: Decision::default() }
+        let take =
+            budget::guard::Take { namespace, budget, pod, is_certain: true, operation, resize_is_its_own: false, eviction_code: 429 };
+        Claims::to_pass(vec![Claim::Budget(take)], false)
     }
 
     #[tokio::test]
@@ -295,12 +207,12 @@ mod tests {
         };
         let client = Client::new(tower::service_fn(gone), "own");
         let feed = Feed::new(Arc::default(), Readiness::default(), Arc::default(), None);
-        let turnstile = Turnstile::new(client, feed, TaskTracker::new(), Arc::new(|| Timestamp::UNIX_EPOCH));
+        let turnstile = Counter::new(client, feed, TaskTracker::new(), Arc::new(|| Timestamp::UNIX_EPOCH));
         let turnstile = Arc::new(turnstile);
         let decisions = futures::future::join_all((0..5).map(|_| turnstile.clone().settle(claims()))).await;
         assert!(decisions.iter().all(|decision| matches!(decision.outcome, Outcome::Allow(_))), "{decisions:?}");
         turnstile.tasks.close();
         turnstile.tasks.wait().await;
-        assert!(turnstile.queues.lock().is_empty());
+        assert!(turnstile.budgets.is_empty());
     }
 }

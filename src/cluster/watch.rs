@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::kinds::WatchedPod;
 use self::{
-    kinds::{Budgets, Configuration, Kind, Namespaces, Pods, Revisions, Sets},
+    kinds::{Budgets, Configuration, Kind, Namespaces, Pods, Revisions, Sets, Spreads},
     workloads::{
         AdvancedStatefulSets, CloneSets, Deployments, Mirrored, ReplicaSets, ReplicationControllers, StatefulSets, WatchedWorkload,
         Workloads,
@@ -37,6 +37,7 @@ use crate::{
     plan::Key,
     server::admin::Readiness,
     sidecarset::{api::SidecarSet, whitelist::CONFIGURATION},
+    spread::api::WorkloadSpread,
     state::State,
     telemetry::metrics::Metrics,
 };
@@ -61,9 +62,9 @@ pub struct Feed {
 
 /// What readiness waits for.
 const LISTS: [&str; 5] = [Sets::CONDITION, Revisions::CONDITION, Namespaces::CONDITION, Pods::CONDITION, Configuration::CONDITION];
-/// And besides, if there are budgets. What need not be served is not waited for.
-const LISTS_OF_BUDGETS: [&str; 5] =
-    [Budgets::CONDITION, Deployments::CONDITION, ReplicaSets::CONDITION, StatefulSets::CONDITION, ReplicationControllers::CONDITION];
+/// And besides, if it matters whose pods are. What need not be served is not waited for.
+const LISTS_OF_WORKLOADS: [&str; 4] =
+    [Deployments::CONDITION, ReplicaSets::CONDITION, StatefulSets::CONDITION, ReplicationControllers::CONDITION];
 
 impl Feed {
     /// Feeds this picture.
@@ -100,8 +101,11 @@ impl Feed {
     }
 
     fn lists(&self) -> Vec<&'static str> {
-        let of_budgets = LISTS_OF_BUDGETS.into_iter().filter(|_| self.state.read().snapshot().gates.has_budgets());
-        LISTS.into_iter().chain(of_budgets).collect()
+        let gates = self.state.read().snapshot().gates.clone();
+        let of_workloads = LISTS_OF_WORKLOADS.into_iter().filter(|_| gates.needs_workloads());
+        let of_budgets = gates.has_budgets().then_some(Budgets::CONDITION);
+        let of_spreads = gates.spreads.then_some(Spreads::CONDITION);
+        LISTS.into_iter().chain(of_workloads).chain(of_budgets).chain(of_spreads).collect()
     }
 
     /// Whether everything was listed once.
@@ -141,13 +145,27 @@ impl Feed {
         self.follow::<Pods, _>(stop, |config| watcher::watcher(api.clone(), config).boxed()).await;
     }
 
-    /// Follows budgets, and the workloads that say how many pods there should be, until `stop`. Nothing if no budget guards anything.
+    /// Follows budgets until `stop`. Nothing if no budget guards anything.
     pub async fn budgets(self, client: Client, stop: CancellationToken) {
-        if !self.state.read().snapshot().gates.has_budgets() {
+        if self.state.read().snapshot().gates.has_budgets() {
+            let api = Api::<DynamicObject>::all_with(client, &ApiResource::erase::<PodUnavailableBudget>(&()));
+            self.follow::<Budgets, _>(stop, move |config| watcher::watcher(api.clone(), config).boxed()).await;
+        }
+    }
+
+    /// Follows spreads until `stop`. Nothing if no pods are placed.
+    pub async fn spreads(self, client: Client, stop: CancellationToken) {
+        if self.state.read().snapshot().gates.spreads {
+            let api = Api::<DynamicObject>::all_with(client, &ApiResource::erase::<WorkloadSpread>(&()));
+            self.follow::<Spreads, _>(stop, move |config| watcher::watcher(api.clone(), config).boxed()).await;
+        }
+    }
+
+    /// Follows the workloads that say how many pods there should be, and whose they are, until `stop`. Nothing if nobody looks at them.
+    pub async fn all_workloads(self, client: Client, stop: CancellationToken) {
+        if !self.state.read().snapshot().gates.needs_workloads() {
             return;
         }
-        let api = Api::<DynamicObject>::all_with(client.clone(), &ApiResource::erase::<PodUnavailableBudget>(&()));
-        let budgets = self.clone().follow::<Budgets, _>(stop.clone(), move |config| watcher::watcher(api.clone(), config).boxed());
         let (client, stop) = (&client, &stop);
         let workloads = [
             self.clone().workloads::<Deployments>(client, stop).boxed(),
@@ -157,7 +175,7 @@ impl Feed {
             self.clone().workloads::<CloneSets>(client, stop).boxed(),
             self.workloads::<AdvancedStatefulSets>(client, stop).boxed(),
         ];
-        tokio::join!(budgets, join_all(workloads));
+        join_all(workloads).await;
     }
 
     async fn workloads<M: Mirrored>(self, client: &Client, stop: &CancellationToken) {

@@ -78,7 +78,7 @@ impl Planner {
         match key {
             Key::SidecarSet(name) => state.snapshot().picture_of(name).map(Subject::SidecarSet),
             Key::Pod { .. } => state.snapshot().finished_pod(key).map(Subject::FinishedPod),
-            Key::Budget { .. } => None,
+            Key::Budget { .. } | Key::Spread { .. } => None,
         }
     }
 

@@ -15,7 +15,7 @@ use crate::{
     admission::{
         ask::{Answer, Question},
         review::Request,
-        verdict::{Decision, Denial},
+        verdict::Denial,
     },
     base::{decode::DecodeError, interned::Interner, observed::Wire, workload::Owner},
     budget::{
@@ -176,7 +176,7 @@ impl Terms {
             Claim::Budget(Take { namespace, budget, pod, is_certain, operation, resize_is_its_own, eviction_code })
         };
         let claims = names.into_iter().map(take).collect();
-        Verdict::Claim(Claims { claims, is_dry_run: self.is_dry_run, decision: Decision::default() })
+        Verdict::Claim(Claims::to_pass(claims, self.is_dry_run))
     }
 }
 

@@ -16,8 +16,9 @@ pub mod readiness_gate;
 use jiff::Timestamp;
 
 use crate::{
-    admission::{ask, review::Request, verdict},
+    admission::{ask, claim::Claimable, review::Request, verdict},
     budget::guard::Take,
+    spread::claim,
     state::Snapshot,
 };
 
@@ -26,6 +27,24 @@ use crate::{
 pub enum Claim {
     /// A unit of a PodUnavailableBudget.
     Budget(Take),
+    /// A place in a subset of a WorkloadSpread, or that one is given back.
+    Spread(claim::Take),
+}
+
+/// What was got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Gain {
+    /// What was claimed, of which nothing more is to be said.
+    Unit,
+    /// A place in a subset; `None` if the pod goes through as it is.
+    Place(Option<claim::Place>),
+    /// Nobody could tell whether there is a place, and why.
+    Unsettled(String),
+}
+
+impl Claimable for Claim {
+    type Gain = Gain;
+    type Snapshot<'s> = Snapshot<'s>;
 }
 
 /// The answer of a handler.

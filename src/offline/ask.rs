@@ -20,18 +20,21 @@ pub fn answer(question: &Question, objects: &[Value]) -> Answer {
             let count = objects.iter().filter(|object| is_listed(object, listing)).map(|object| listing.count.of(object)).sum();
             Answer::Counted { count, is_all: true }
         }
-        Question::Pod { namespace, name } => pod(objects, namespace, name),
+        Question::Pod { namespace, name } => object(objects, ["", "Pod"], namespace, name),
+        Question::Object { group, kind, namespace, name } => object(objects, [group, kind], namespace, name),
         // Its rules are the API server's.
         Question::DryRunPod(_) => Answer::nobody(),
     }
 }
 
-fn pod(objects: &[Value], namespace: &str, name: &str) -> Answer {
+/// In whichever version the object is written.
+fn object(objects: &[Value], [group, kind]: [&str; 2], namespace: &str, name: &str) -> Answer {
     let is_it = |object: &&Value| {
-        let is_pod = text(object, "/apiVersion") == "v1" && text(object, "/kind") == "Pod";
-        is_pod && text(object, "/metadata/name") == name && is_in(object, namespace)
+        let own_group = text(object, "/apiVersion").split_once('/').map_or("", |(group, _)| group);
+        let is_of_kind = own_group == group && text(object, "/kind") == kind;
+        is_of_kind && text(object, "/metadata/name") == name && is_in(object, namespace)
     };
-    objects.iter().find(is_it).map_or(Answer::Absent, |pod| Answer::Found(pod.to_string()))
+    objects.iter().find(is_it).map_or(Answer::Absent, |object| Answer::Found(object.to_string()))
 }
 
 /// Whether a namespaced object is there. Without a namespace it is where kubectl would put it.

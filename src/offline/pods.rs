@@ -7,14 +7,17 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json, value::RawValue};
 use similar::TextDiff;
 
-use super::documents::{Document, DocumentError};
+use super::{
+    claims,
+    documents::{Document, DocumentError},
+};
 use crate::{
     admission::{
         review::{Request, Resource},
         verdict::Outcome,
     },
     base::reasons::Reason,
-    handlers::pod,
+    handlers::{Verdict, pod},
     state::State,
 };
 
@@ -143,7 +146,10 @@ fn admit(pod: &Value, namespace: &str, state: &State, now: Timestamp) -> Result<
         dry_run: true,
     };
     let mut reasons = Vec::new();
-    let decision = pod::explain(&request, &state.snapshot(), now, &mut reasons).unasked();
+    let decision = match pod::explain(&request, &state.snapshot(), now, &mut reasons) {
+        Verdict::Claim(claims) => claims::trial(state, claims, now),
+        other => other.unasked(&state.snapshot(), now),
+    };
     match decision.outcome {
         Outcome::Deny(denial) => Err(format!("refused: {}", denial.message)),
         Outcome::Allow(edits) => {

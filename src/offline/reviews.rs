@@ -75,7 +75,7 @@ fn decided(mut verdict: Verdict, state: &mut State, objects: &[Value], now: Time
             Verdict::Claim(claims) => return claims::settle(state, claims, now).0,
             Verdict::Ask(open) => {
                 let answers = open.questions.iter().map(|question| ask::answer(question, objects)).collect();
-                verdict = open.settle(answers);
+                verdict = open.settle(answers, &state.snapshot(), now);
             }
         }
     }

@@ -112,9 +112,7 @@ impl Hook {
     }
 
     fn decide(&self, request: &Request<'_>) -> Verdict {
-        #[expect(clippy::disallowed_methods, reason = "the clock of admission is read here and nowhere else")]
-        let now = Timestamp::now();
-        (self.handler)(request, &self.state.read().snapshot(), now)
+        (self.handler)(request, &self.state.read().snapshot(), now())
     }
 
     /// The decision, when all questions are answered and all that it takes is taken; `None` if the handler panicked.
@@ -126,7 +124,7 @@ impl Hook {
                 Verdict::Claim(claims) => return Some(self.settle(claims).await),
                 Verdict::Ask(ask) => {
                     let answers = self.ask(ask.questions.clone()).await;
-                    verdict = self.guard(request, || ask.settle(answers))?;
+                    verdict = self.guard(request, || ask.settle(answers, &self.state.read().snapshot(), now()))?;
                 }
             }
         }
@@ -146,7 +144,7 @@ impl Hook {
     async fn settle(&self, claims: Claims) -> Decision {
         match &self.outside.settled {
             Some(settled) => settled(claims).await,
-            None => Decision { outcome: Outcome::Deny(Denial::forbidden("there is nothing to take it from")), ..claims.decision },
+            None => Decision { outcome: Outcome::Deny(Denial::forbidden("there is nothing to take it from")), ..Decision::default() },
         }
     }
 
@@ -235,6 +233,11 @@ fn late(request: &Request<'_>) -> Decision {
     let text = "the API server did not answer our questions in time: nobody can tell now; try again in a second";
     let denial = if request.sub_resource == "eviction" { Denial::later(text, 1) } else { Denial::forbidden(text) };
     Decision { outcome: Outcome::Deny(denial), ..Decision::default() }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the clock of admission is read here and nowhere else")]
+fn now() -> Timestamp {
+    Timestamp::now()
 }
 
 fn panicked() -> Response<Body> {

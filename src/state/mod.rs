@@ -4,6 +4,7 @@ pub mod budgets;
 pub mod feed;
 pub mod members;
 pub mod pods;
+pub mod spreads;
 pub mod subjects;
 pub mod workloads;
 
@@ -23,6 +24,7 @@ use crate::{
         history::concerning, index::SetIndex, member::Member, plan::Picture, revision::Revisions, rollout::Rollout, select,
         validate::World, whitelist::Whitelist,
     },
+    spread::index::Spreads,
 };
 
 /// Everything that decisions look at.
@@ -39,6 +41,7 @@ pub struct State {
     members: Members,
     finished: Finished,
     budgets: Budgets,
+    spreads: Spreads,
     subjects: Subjects,
     workloads: Workloads,
     touched: BTreeSet<Key>,
@@ -59,6 +62,8 @@ pub struct Snapshot<'s> {
     pub tally: &'s Tally,
     /// All budgets.
     pub budgets: &'s Budgets,
+    /// All spreads.
+    pub spreads: &'s Spreads,
     /// All pods, as budgets see them.
     pub subjects: &'s Subjects,
     /// All workloads.
@@ -90,6 +95,7 @@ impl State {
             members: &self.members,
             finished: &self.finished,
             budgets: &self.budgets,
+            spreads: &self.spreads,
             subjects: &self.subjects,
             workloads: &self.workloads,
         }
@@ -114,7 +120,8 @@ impl<'s> Snapshot<'s> {
     /// All objects that are reconciled.
     pub fn all_keys(&self) -> impl Iterator<Item = Key> {
         let budgets = self.budgets.all().map(|budget| budgets::key(&budget.namespace, &budget.name));
-        self.rollouts.keys().cloned().map(Key::SidecarSet).chain(self.finished.keys().cloned()).chain(budgets)
+        let spreads = self.spreads.all().map(|spread| spreads::key(&spread.namespace, &spread.name));
+        self.rollouts.keys().cloned().map(Key::SidecarSet).chain(self.finished.keys().cloned()).chain(budgets).chain(spreads)
     }
 
     /// Labels of a namespace; `None` if there is no such namespace, as far as known.

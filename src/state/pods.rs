@@ -168,7 +168,7 @@ mod tests {
     fn touched(state: &mut State) -> Vec<String> {
         let names = state.take_touched().into_iter().filter_map(|key| match key {
             Key::Pod { name, .. } => Some(name.to_string()),
-            Key::SidecarSet(_) | Key::Budget { .. } => None,
+            Key::SidecarSet(_) | Key::Budget { .. } | Key::Spread { .. } => None,
         });
         names.collect()
     }

@@ -13,7 +13,7 @@ fn deletes(name: &str) -> Take {
     take(pod(name, |_| ()), Operation::Delete)
 }
 
-fn refusal(taken: Taken) -> Denial {
+fn refusal(taken: Taken<()>) -> Denial {
     match taken {
         Taken::Refused(denial) => denial,
         other => panic!("{other:?}"),
@@ -40,7 +40,7 @@ fn a_unit_is_taken_and_the_pod_recorded() {
     ] {
         let mut budget = budget(2, &json!({}));
         let half = NOW.saturating_add(SignedDuration::from_millis(600)).unwrap();
-        assert_eq!(take(pod("a", |_| ()), operation).take(&mut budget, half), Taken::Taken);
+        assert_eq!(take(pod("a", |_| ()), operation).take(&mut budget, half), Taken::Taken(()));
         assert_eq!(books(&budget), (1, disrupted, unavailable), "{operation:?}");
         let at: Vec<_> = budget.status.disrupted_pods.values().chain(budget.status.unavailable_pods.values()).collect();
         assert_eq!(at, [&NOW], "as it is stored, without fractions");
@@ -61,21 +61,21 @@ fn without_a_unit_it_is_refused_and_nothing_changes() {
 #[test]
 fn a_recorded_pod_passes_again_without_another_unit_and_its_record_is_renewed_before_it_lapses() {
     for (records, operation, want) in [
-        (json!({"disruptedPods": {"a": at(-9)}}), Operation::Delete, Taken::Needless),
-        (json!({"disruptedPods": {"a": at(-11)}}), Operation::Delete, Taken::Taken),
-        (json!({"disruptedPods": {"a": at(-1000)}}), Operation::Evict, Taken::Taken),
-        (json!({"unavailablePods": {"a": at(-4)}}), Operation::Update, Taken::Needless),
-        (json!({"unavailablePods": {"a": at(-6)}}), Operation::Update, Taken::Taken),
-        (json!({"unavailablePods": {"a": at(-4)}}), Operation::Delete, Taken::Needless),
-        (json!({"unavailablePods": {"a": at(-6)}}), Operation::Delete, Taken::Taken),
-        (json!({"unavailablePods": {"a": at(-6)}, "disruptedPods": {"a": at(-6)}}), Operation::Delete, Taken::Needless),
-        (json!({"disruptedPods": {"a": at(-9)}}), Operation::Update, Taken::Needless),
+        (json!({"disruptedPods": {"a": at(-9)}}), Operation::Delete, Taken::Needless(())),
+        (json!({"disruptedPods": {"a": at(-11)}}), Operation::Delete, Taken::Taken(())),
+        (json!({"disruptedPods": {"a": at(-1000)}}), Operation::Evict, Taken::Taken(())),
+        (json!({"unavailablePods": {"a": at(-4)}}), Operation::Update, Taken::Needless(())),
+        (json!({"unavailablePods": {"a": at(-6)}}), Operation::Update, Taken::Taken(())),
+        (json!({"unavailablePods": {"a": at(-4)}}), Operation::Delete, Taken::Needless(())),
+        (json!({"unavailablePods": {"a": at(-6)}}), Operation::Delete, Taken::Taken(())),
+        (json!({"unavailablePods": {"a": at(-6)}, "disruptedPods": {"a": at(-6)}}), Operation::Delete, Taken::Needless(())),
+        (json!({"disruptedPods": {"a": at(-9)}}), Operation::Update, Taken::Needless(())),
     ] {
         let before = budget(0, &records);
         let mut after = before.clone();
         assert_eq!(take(pod("a", |_| ()), operation).take(&mut after, NOW), want, "{records}, {operation:?}");
         assert_eq!(after.status.unavailable_allowed, 0);
-        assert_eq!(after == before, want == Taken::Needless);
+        assert_eq!(after == before, want == Taken::Needless(()));
     }
 }
 
@@ -84,12 +84,12 @@ fn a_record_is_not_passed_on_to_a_pod_that_may_be_another_one() {
     let unsure = Take { is_certain: false, ..take(pod("a", |_| ()), Operation::Evict) };
     let denial = refusal(unsure.take(&mut budget(1, &json!({"disruptedPods": {"a": at(-1)}})), NOW));
     assert_eq!((denial.code, denial.retry_after), (429, Some(1)));
-    assert_eq!(unsure.take(&mut budget(1, &json!({})), NOW), Taken::Taken, "a unit of its own does no harm");
+    assert_eq!(unsure.take(&mut budget(1, &json!({})), NOW), Taken::Taken(()), "a unit of its own does no harm");
 }
 
 #[test]
 fn the_record_of_an_earlier_pod_of_the_name_does_not_count() {
-    for (record, want) in [(-3601, Taken::Taken), (-3600, Taken::Taken), (-3599, Taken::Taken)] {
+    for (record, want) in [(-3601, Taken::Taken(())), (-3600, Taken::Taken(())), (-3599, Taken::Taken(()))] {
         let mut budget = budget(1, &json!({"disruptedPods": {"a": at(record)}}));
         assert_eq!(deletes("a").take(&mut budget, NOW), want);
         assert_eq!(budget.status.unavailable_allowed, i32::from(record == -3599), "within one second nobody can tell");
@@ -100,7 +100,7 @@ fn the_record_of_an_earlier_pod_of_the_name_does_not_count() {
 fn no_record_is_older_than_its_pod_by_whichever_clock() {
     let recorded = |take: &Take| {
         let mut budget = budget(1, &json!({}));
-        assert_eq!(take.take(&mut budget, NOW), Taken::Taken);
+        assert_eq!(take.take(&mut budget, NOW), Taken::Taken(()));
         budget.status.disrupted_pods["a"].as_second() - NOW.as_second()
     };
     let made = |seconds: i64| take(pod("a", |pod| pod["metadata"]["creationTimestamp"] = json!(at(seconds))), Operation::Evict);
@@ -121,7 +121,7 @@ fn what_a_budget_does_not_guard_passes() {
         let mut before = budget(0, &json!({}));
         change(&mut before);
         let mut after = before.clone();
-        assert_eq!(deletes("a").take(&mut after, NOW), Taken::Needless);
+        assert_eq!(deletes("a").take(&mut after, NOW), Taken::Needless(()));
         assert_eq!(after, before);
     }
 }
@@ -130,8 +130,8 @@ fn what_a_budget_does_not_guard_passes() {
 fn a_resize_goes_with_updates_unless_it_is_its_own() {
     let resize = take(pod("a", |_| ()), Operation::Resize);
     let own = Take { resize_is_its_own: true, ..resize.clone() };
-    assert_eq!(resize.take(&mut budget(1, &json!({})), NOW), Taken::Taken);
-    assert_eq!(own.take(&mut budget(1, &json!({})), NOW), Taken::Needless);
+    assert_eq!(resize.take(&mut budget(1, &json!({})), NOW), Taken::Taken(()));
+    assert_eq!(own.take(&mut budget(1, &json!({})), NOW), Taken::Needless(()));
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn what_the_scheduler_pushes_out_is_recorded_but_not_held_up() {
             json!([{"type": "Ready", "status": "True"}, {"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler"}]);
     };
     let mut budget = budget(0, &json!({}));
-    assert_eq!(take(pod("a", preempted), Operation::Delete).take(&mut budget, NOW), Taken::Taken);
+    assert_eq!(take(pod("a", preempted), Operation::Delete).take(&mut budget, NOW), Taken::Taken(()));
     assert_eq!(books(&budget), (0, vec!["a"], vec![]));
 }
 
@@ -160,7 +160,7 @@ fn what_the_scheduler_pushes_out_is_recorded_but_not_held_up() {
 fn no_more_disruptions_are_admitted_than_can_be_recorded() {
     let records =
         |count: usize| json!({"disruptedPods": (0..count).map(|number| (number.to_string(), at(-1))).collect::<BTreeMap<_, _>>()});
-    assert_eq!(deletes("a").take(&mut budget(1, &records(MOST_RECORDS - 1)), NOW), Taken::Taken);
+    assert_eq!(deletes("a").take(&mut budget(1, &records(MOST_RECORDS - 1)), NOW), Taken::Taken(()));
     let denial = refusal(deletes("a").take(&mut budget(1, &records(MOST_RECORDS)), NOW));
     assert!(denial.message.contains("2000 disruptions were admitted"), "{}", denial.message);
 }
@@ -171,7 +171,7 @@ fn of_many_claims_as_many_pass_as_there_are_units_and_trials_take_nothing() {
     let mut budget = budget(3, &json!({}));
     let waiting = claims.iter().enumerate().map(|(number, claim)| Waiting { claim, is_trial: number % 2 == 0 });
     let taken = fold(&mut budget, waiting, NOW);
-    let passed: Vec<_> = taken.iter().enumerate().filter(|(_, taken)| **taken == Taken::Taken).map(|(number, _)| number).collect();
+    let passed: Vec<_> = taken.iter().enumerate().filter(|(_, taken)| **taken == Taken::Taken(())).map(|(number, _)| number).collect();
     assert_eq!(passed, [0, 1, 2, 3, 4, 5], "the trials while there is room, and three in earnest");
     assert_eq!(books(&budget), (0, vec!["1", "3", "5"], vec![]));
 }

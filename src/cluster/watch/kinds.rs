@@ -12,6 +12,7 @@ use crate::{
     base::{interned::Interner, observed::Wire},
     budget::api::PodUnavailableBudget,
     sidecarset::{api::SidecarSet, index::SetError, revision::Revision},
+    spread::api::WorkloadSpread,
     state::{State, feed::Namespace, pods::Observed},
 };
 
@@ -68,6 +69,7 @@ pub(super) struct Namespaces;
 /// The one `ConfigMap` that says what sets may do.
 pub(super) struct Configuration;
 pub(super) struct Budgets;
+pub(super) struct Spreads;
 
 impl Kind for Sets {
     type Object = DynamicObject;
@@ -195,6 +197,27 @@ impl Kind for Budgets {
     }
     fn delete(state: &mut State, namespace: &str, name: &str) {
         state.delete_budget(namespace, name);
+    }
+}
+
+impl Kind for Spreads {
+    type Object = DynamicObject;
+    type Kept = WorkloadSpread;
+    const CONDITION: &'static str = "workloadspreads";
+
+    fn keep(object: DynamicObject, _: &Mutex<Interner>) -> Result<Self::Kept, String> {
+        serde_path_to_error::deserialize(value(object)?).map_err(|error| error.to_string())
+    }
+    fn reset(state: &mut State, all: Vec<Self::Kept>) -> Vec<SetError> {
+        state.reset_spreads(all);
+        Vec::new()
+    }
+    fn apply(state: &mut State, one: Self::Kept) -> Result<(), SetError> {
+        state.apply_spread(one);
+        Ok(())
+    }
+    fn delete(state: &mut State, namespace: &str, name: &str) {
+        state.delete_spread(namespace, name);
     }
 }
 

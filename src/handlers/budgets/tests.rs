@@ -16,7 +16,8 @@ fn decided(state: &State, operation: &str, version: &str, object: &Value, old: &
     let body = json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": {"uid": "u", "operation": operation, "namespace": "shop",
         "resource": {"group": "policy.kruise.io", "version": version, "resource": "podunavailablebudgets"}, "object": object, "oldObject": old}})
     .to_string();
-    validate(&review::read(body.as_bytes()).unwrap(), &state.snapshot(), NOW).unasked()
+    validate(&review::read(body.as_bytes()).unwrap(), &state.snapshot(), NOW)
+        .unasked(&crate::state::State::default().snapshot(), jiff::Timestamp::UNIX_EPOCH)
 }
 
 /// Code and message of a refusal.

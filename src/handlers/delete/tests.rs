@@ -100,12 +100,20 @@ fn an_open_question_is_put_and_its_answer_decides_and_warnings_stay() {
         assert_eq!(ask.questions.len(), 1);
         ask
     };
-    let (denial, warnings) = decided(ask().settle(vec![Answer::Counted { count: 1, is_all: true }]));
+    let (denial, warnings) = decided(ask().settle(
+        vec![Answer::Counted { count: 1, is_all: true }],
+        &crate::state::State::default().snapshot(),
+        jiff::Timestamp::UNIX_EPOCH,
+    ));
     assert!(denial.unwrap().message.contains("ready endpoints 1>0"));
     assert_eq!(warnings.len(), 1);
-    let (denial, warnings) = decided(ask().settle(vec![Answer::Counted { count: 0, is_all: true }]));
+    let (denial, warnings) = decided(ask().settle(
+        vec![Answer::Counted { count: 0, is_all: true }],
+        &crate::state::State::default().snapshot(),
+        jiff::Timestamp::UNIX_EPOCH,
+    ));
     assert_eq!((denial, warnings.len()), (None, 1));
-    let (denial, _) = decided(ask().settle(vec![]));
+    let (denial, _) = decided(ask().settle(vec![], &crate::state::State::default().snapshot(), jiff::Timestamp::UNIX_EPOCH));
     assert!(denial.unwrap().message.contains("list endpointslices error: there is no API server to ask; "));
 }
 

@@ -25,7 +25,8 @@ fn answer(hook: crate::handlers::Handler, operation: &str, object: &Value, old: 
 
 /// The object as the hook that changes it leaves it.
 fn filled(object: &Value) -> Value {
-    let decision = answer(mutate, "CREATE", object, &Value::Null).unasked();
+    let decision =
+        answer(mutate, "CREATE", object, &Value::Null).unasked(&crate::state::State::default().snapshot(), jiff::Timestamp::UNIX_EPOCH);
     let Outcome::Allow(edits) = decision.outcome else { panic!("refused: {decision:?}") };
     let mut object = object.clone();
     let patch: json_patch::Patch = serde_json::from_str(&edits.to_json_patch()).unwrap();
@@ -62,7 +63,8 @@ fn a_set_is_filled_in_and_hashed_and_keeps_what_no_one_knows() {
         assert_eq!(kept, [&json!([{"manager": "m"}]), &json!({"deep": [1]}), &json!(1)]);
         assert_eq!(after["spec"]["revisionHistoryLimit"], 10);
         assert!(after["metadata"]["annotations"]["kruise.io/sidecarset-hash"].is_string());
-        let again = answer(mutate, "UPDATE", &after, &after).unasked();
+        let again =
+            answer(mutate, "UPDATE", &after, &after).unasked(&crate::state::State::default().snapshot(), jiff::Timestamp::UNIX_EPOCH);
         assert!(matches!(again.outcome, Outcome::Allow(edits) if edits.is_empty()));
     }
 }
@@ -72,7 +74,8 @@ fn what_is_no_write_of_a_set_is_left_alone() {
     let nonsense = json!({"apiVersion": "none"});
     for hook in [mutate, validate] {
         for operation in ["DELETE", "CONNECT"] {
-            let decision = answer(hook, operation, &nonsense, &Value::Null).unasked();
+            let decision = answer(hook, operation, &nonsense, &Value::Null)
+                .unasked(&crate::state::State::default().snapshot(), jiff::Timestamp::UNIX_EPOCH);
             assert!(matches!(decision.outcome, Outcome::Allow(edits) if edits.is_empty()));
         }
     }
@@ -84,7 +87,8 @@ fn what_cannot_be_read_is_a_bad_request_that_says_where() {
     let elsewhere = set("v2", |_| ());
     for hook in [mutate, validate] {
         let of = |object: &Value| {
-            let decision = answer(hook, "CREATE", object, &Value::Null).unasked();
+            let decision = answer(hook, "CREATE", object, &Value::Null)
+                .unasked(&crate::state::State::default().snapshot(), jiff::Timestamp::UNIX_EPOCH);
             let (code, message) = refusal(&decision);
             assert_eq!(code, 400);
             message.to_owned()
@@ -94,14 +98,16 @@ fn what_cannot_be_read_is_a_bad_request_that_says_where() {
         assert_eq!(of(&Value::Null), "request.object: missing");
     }
     let good = filled(&set("v1beta1", |_| ()));
-    let without_old = answer(validate, "UPDATE", &good, &Value::Null).unasked();
+    let without_old =
+        answer(validate, "UPDATE", &good, &Value::Null).unasked(&crate::state::State::default().snapshot(), jiff::Timestamp::UNIX_EPOCH);
     assert_eq!(refusal(&without_old), (400, "request.oldObject: missing"));
 }
 
 #[test]
 fn a_quantity_that_is_none_is_refused_as_kubernetes_does_and_the_warning_says_where() {
     let wrong = set("v1beta1", |set| set["spec"]["containers"][0]["resources"] = json!({"limits": {"cpu": "lots"}}));
-    let decision = answer(mutate, "CREATE", &wrong, &Value::Null).unasked();
+    let decision =
+        answer(mutate, "CREATE", &wrong, &Value::Null).unasked(&crate::state::State::default().snapshot(), jiff::Timestamp::UNIX_EPOCH);
     assert!(refusal(&decision).1.starts_with("quantities must match the regular expression '^"));
     assert_eq!(decision.warnings, ["spec.containers[0].resources.limits[cpu]: must be a quantity, such as 100m or 1Gi"]);
 }
@@ -145,15 +151,21 @@ fn the_pod_that_is_asked_about_is_none_of_our_own_hooks_business() {
 #[test]
 fn the_answer_decides() {
     let ask = || asked("CREATE", &filled(&set("v1beta1", |_| ())), &Value::Null).unwrap();
-    let good = ask().settle(vec![Answer::Good]).unasked();
+    let good = ask()
+        .settle(vec![Answer::Good], &crate::state::State::default().snapshot(), jiff::Timestamp::UNIX_EPOCH)
+        .unasked(&crate::state::State::default().snapshot(), jiff::Timestamp::UNIX_EPOCH);
     assert!(matches!(good.outcome, Outcome::Allow(_)) && good.warnings.is_empty());
 
     let cause = |field: &str, message: &str| Cause { field: field.to_owned(), message: message.to_owned() };
     let causes = vec![cause("spec.containers[0].env[0].name", "Required value"), cause("metadata.name", "Required value")];
-    let bad = ask().settle(vec![Answer::Invalid(causes)]).unasked();
+    let bad = ask()
+        .settle(vec![Answer::Invalid(causes)], &crate::state::State::default().snapshot(), jiff::Timestamp::UNIX_EPOCH)
+        .unasked(&crate::state::State::default().snapshot(), jiff::Timestamp::UNIX_EPOCH);
     assert_eq!(refusal(&bad), (422, "spec.containers[0].env[0].name: Required value"));
 
-    let unknown = ask().settle(vec![Answer::Unknown("it is away".to_owned())]).unasked();
+    let unknown = ask()
+        .settle(vec![Answer::Unknown("it is away".to_owned())], &crate::state::State::default().snapshot(), jiff::Timestamp::UNIX_EPOCH)
+        .unasked(&crate::state::State::default().snapshot(), jiff::Timestamp::UNIX_EPOCH);
     assert!(matches!(unknown.outcome, Outcome::Allow(_)));
     assert_eq!(unknown.warnings, ["the finer rules of containers and volumes were not checked: it is away"]);
 }

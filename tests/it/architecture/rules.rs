@@ -13,7 +13,7 @@ const ROOMS: &[&[&str]] = &[
     &["args", "manifests", "offline", "cluster", "server", "telemetry"],
     &["handlers"],
     &["state"],
-    &["budget", "protection", "sidecarset", "terminator"],
+    &["budget", "protection", "sidecarset", "spread", "terminator"],
     &["admission", "plan"],
     &["base"],
 ];
@@ -32,7 +32,7 @@ pub(super) const EXCEPTIONS: &[(&str, &str)] = &[
     ("server", "telemetry::metrics"),
 ];
 
-const PURE: &[&str] = &["handlers", "state", "budget", "protection", "sidecarset", "terminator", "admission", "plan", "base"];
+const PURE: &[&str] = &["handlers", "state", "budget", "protection", "sidecarset", "spread", "terminator", "admission", "plan", "base"];
 
 /// Paths that lead out of a pure room.
 const IMPURE: &[&str] = &[

@@ -194,7 +194,7 @@ impl World {
         }
     }
 
-    fn end(&mut self, replica: usize, budget: &str, taken: Vec<Taken>) {
+    fn end(&mut self, replica: usize, budget: &str, taken: Vec<Taken<()>>) {
         let turn = self.replicas[replica].turns.remove(budget).unwrap();
         for (mut pending, taken) in turn.requests.into_iter().zip(taken) {
             pending.steps.pop_front();

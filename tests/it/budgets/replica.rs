@@ -45,14 +45,14 @@ pub(crate) struct Turn {
     pub(crate) known: Option<Arc<Budget>>,
     pub(crate) is_live: bool,
     /// What is being written, and what was decided then.
-    pub(crate) write: Option<(Value, Vec<Taken>)>,
+    pub(crate) write: Option<(Value, Vec<Taken<()>>)>,
 }
 
 /// What a turn wants next.
 pub(crate) enum Next {
     Write,
     Read,
-    Done(Vec<Taken>),
+    Done(Vec<Taken<()>>),
 }
 
 #[derive(Default)]
@@ -122,10 +122,17 @@ impl Replica {
                 }
                 Verdict::Ask(ask) => {
                     assert!(matches!(ask.questions[..], [Question::Pod { .. }]));
-                    verdict = ask.settle(vec![Answer::Found(pod.to_string())]);
+                    verdict = ask.settle(vec![Answer::Found(pod.to_string())], &self.state.snapshot(), self.now(at));
                 }
                 Verdict::Claim(claims) => {
-                    let takes: Vec<_> = claims.claims.into_iter().map(|Claim::Budget(take)| take).collect();
+                    let takes: Vec<_> = claims
+                        .claims
+                        .into_iter()
+                        .map(|claim| match claim {
+                            Claim::Budget(take) => take,
+                            other => panic!("{other:?}"),
+                        })
+                        .collect();
                     let trials = takes.iter().filter(|_| takes.len() > 1).cloned().map(|take| (take, true));
                     let steps = trials.chain(takes.iter().cloned().map(|take| (take, false))).collect();
                     let uid = pod["metadata"]["uid"].as_str().unwrap().to_owned();

@@ -7,7 +7,7 @@ use outrigger::{
     admission::verdict::{Decision, Denial, Outcome},
     base::gates::Gates,
     budget::{guard::Take, index::Operation, subject::Subject},
-    cluster::{claims::Turnstile, watch::Feed},
+    cluster::{claims::Counter, watch::Feed},
     handlers::{Claim, Claims},
     server::{admin::Readiness, http::Settled},
     state::State,
@@ -81,7 +81,7 @@ impl World {
         self.server.all("podunavailablebudgets").iter().for_each(|object| tell(&feed, object));
         self.watching.lock().push(feed.clone());
         let tasks = TaskTracker::new();
-        let turnstile = Turnstile::new(self.server.client(fate), feed.clone(), tasks.clone(), Arc::new(wall));
+        let turnstile = Counter::new(self.server.client(fate), feed.clone(), tasks.clone(), Arc::new(wall));
         Replica { settled: turnstile.settled(), feed, tasks }
     }
 
@@ -191,7 +191,7 @@ fn claims(budgets: &[&str], pod: &str, is_dry_run: bool) -> Claims {
         };
         Claim::Budget(take)
     };
-    Claims { claims: budgets.iter().map(take).collect(), is_dry_run, decision: Decision::default() }
+    Claims::to_pass(budgets.iter().map(take).collect(), is_dry_run)
 }
 
 fn tell(feed: &Feed, budget: &Value) {

@@ -1,0 +1,168 @@
+//! Places in subsets, taken by new pods and given back by those that go. (reference: `workloadspread.md` §5.3, §6)
+//!
+//! Beside the reference: everything is decided on the copy of the spread that is written, or that was read for the purpose; so a pod is
+//! never told that there is no room where there is. A pod whose patch cannot be merged takes no place. What is given back by a subset
+//! that has more pods than it may is not room.
+
+use std::sync::Arc;
+
+use jiff::{Timestamp, Unit};
+
+use super::{
+    api::SubsetStatus,
+    index::{Spread, limit},
+    keys::{SCHEDULABLE, UNLIMITED},
+};
+use crate::admission::{
+    claim::{Claim, Taken},
+    verdict::Denial,
+};
+
+/// What a pod wants of a spread.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Take {
+    /// Namespace of spread and pod.
+    pub namespace: Arc<str>,
+    /// The spread.
+    pub spread: Arc<str>,
+    /// The revision that the pod is counted under.
+    pub revision: Arc<str>,
+    /// How many pods there should be, where that is known. Percentages are of this when the revision has no array yet.
+    pub total: Option<i32>,
+    /// What it wants.
+    pub want: Want,
+}
+
+/// What a pod may want.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Want {
+    /// A place.
+    Place(Newcomer),
+    /// To give back its place.
+    Return {
+        /// The pod.
+        pod: Arc<str>,
+        /// Where its place is.
+        subset: Arc<str>,
+    },
+}
+
+/// A pod that is about to be made.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Newcomer {
+    /// Its name; empty if the API server will choose one.
+    pub name: Arc<str>,
+    /// Under what it is noted if it has no name: unlike all others.
+    pub id: Arc<str>,
+    /// Under what it was noted when it came by before, as far as it says so itself; empty otherwise.
+    pub noted_as: Arc<str>,
+    /// Subsets whose patch does not fit it, and why.
+    pub misfits: Vec<(Arc<str>, Denial)>,
+}
+
+/// A place in a subset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The subset.
+    pub subset: Arc<str>,
+    /// Under what the pod is noted that has no name; empty otherwise.
+    pub uid: Arc<str>,
+}
+
+impl Claim for Take {
+    type Object = Spread;
+    /// `None`: the pod goes through as it is.
+    type Gain = Option<Place>;
+
+    fn take(&self, spread: &mut Spread, now: Timestamp) -> Taken<Option<Place>> {
+        let now = now.round(Unit::Second).unwrap_or(now);
+        let known = spread.status.versioned_subset_statuses.get(&*self.revision).filter(|array| !array.is_empty());
+        let array = known.cloned().unwrap_or_else(|| spread.initial(self.total.unwrap_or_default()));
+        let (taken, array) = match &self.want {
+            Want::Place(_) if spread.is_terminating => return Taken::Needless(None),
+            Want::Place(newcomer) => newcomer.place(array, now),
+            Want::Return { pod, subset } => self.give_back(spread, array, [pod, subset], now),
+        };
+        if let (Taken::Taken(_), Some(array)) = (&taken, array) {
+            spread.status.versioned_subset_statuses.insert(self.revision.to_string(), array);
+        }
+        taken
+    }
+}
+
+type Outcome = (Taken<Option<Place>>, Option<Vec<SubsetStatus>>);
+
+impl Newcomer {
+    /// The first subset with room.
+    fn place(&self, mut array: Vec<SubsetStatus>, now: Timestamp) -> Outcome {
+        if let Some(place) = self.noted(&array) {
+            return (Taken::Held(Some(place)), None);
+        }
+        let has_room = |subset: &&mut SubsetStatus| subset.missing_replicas > 0 || subset.missing_replicas == UNLIMITED;
+        let Some(subset) = array.iter_mut().filter(|subset| is_schedulable(subset)).find(has_room) else {
+            return (Taken::Needless(None), None);
+        };
+        if let Some((_, denial)) = self.misfits.iter().find(|(name, _)| **name == *subset.name) {
+            return (Taken::Refused(denial.clone()), None);
+        }
+        let name: Arc<str> = subset.name.as_str().into();
+        if subset.missing_replicas == UNLIMITED {
+            return (Taken::Needless(Some(Place { subset: name, uid: "".into() })), None);
+        }
+        let (key, uid) = if self.name.is_empty() { (&self.id, Arc::clone(&self.id)) } else { (&self.name, "".into()) };
+        subset.creating_pods.insert(key.to_string(), now);
+        subset.missing_replicas -= 1;
+        (Taken::Taken(Some(Place { subset: name, uid })), Some(array))
+    }
+
+    /// The place that it has already.
+    fn noted(&self, array: &[SubsetStatus]) -> Option<Place> {
+        let by_name =
+            |subset: &&SubsetStatus| subset.creating_pods.contains_key(&*self.name) || subset.deleting_pods.contains_key(&*self.name);
+        if !self.name.is_empty() {
+            return array.iter().find(by_name).map(|subset| Place { subset: subset.name.as_str().into(), uid: "".into() });
+        }
+        let ids = [&self.noted_as, &self.id].into_iter().filter(|id| !id.is_empty());
+        ids.into_iter().find_map(|id| {
+            let subset = array.iter().find(|subset| subset.creating_pods.contains_key(&**id))?;
+            Some(Place { subset: subset.name.as_str().into(), uid: Arc::clone(id) })
+        })
+    }
+}
+
+impl Take {
+    fn give_back(&self, spread: &Spread, mut array: Vec<SubsetStatus>, [pod, subset]: [&Arc<str>; 2], now: Timestamp) -> Outcome {
+        let is_noted = array.iter().any(|one| one.creating_pods.contains_key(&**pod) || one.deleting_pods.contains_key(&**pod));
+        if is_noted {
+            return (Taken::Held(None), None);
+        }
+        let Some(place) = array.iter_mut().find(|one| *one.name == **subset).filter(|one| one.missing_replicas != UNLIMITED) else {
+            return (Taken::Needless(None), None);
+        };
+        place.deleting_pods.insert(pod.to_string(), now);
+        if !self.is_overfull(spread, place) {
+            place.missing_replicas = place.missing_replicas.max(0).saturating_add(1);
+        }
+        (Taken::Taken(None), Some(array))
+    }
+
+    /// Whether a subset without room has as many pods as it may, or more, also without those that gave back their places.
+    fn is_overfull(&self, spread: &Spread, place: &SubsetStatus) -> bool {
+        let Some(subset) = spread.rules.subset(&place.name) else { return false };
+        let most = match (&subset.max_replicas, self.total) {
+            (Some(k8s_openapi::apimachinery::pkg::util::intstr::IntOrString::String(_)), None) | (None, _) => return false,
+            (_, total) => limit(subset, total.unwrap_or_default()).unwrap_or(i32::MAX),
+        };
+        let count = |notes: usize| i64::try_from(notes).unwrap_or(i64::MAX);
+        let left = i64::from(place.replicas) + count(place.creating_pods.len()) - count(place.deleting_pods.len());
+        place.missing_replicas == 0 && left >= i64::from(most)
+    }
+}
+
+/// Whether the pods of a subset find nodes, as far as known.
+pub fn is_schedulable(subset: &SubsetStatus) -> bool {
+    subset.conditions.iter().all(|condition| condition.type_ != SCHEDULABLE || condition.status != "False")
+}
+
+#[cfg(test)]
+mod tests;
