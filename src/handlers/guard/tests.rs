@@ -61,10 +61,10 @@ fn wanted(verdict: Verdict) -> Vec<(String, Operation)> {
             .into_iter()
             .map(|claim| match claim {
                 Claim::Budget(take) => (take.budget.to_string(), take.operation),
-                other => panic!("{other:?}"),
+                other @ Claim::Spread(_) => panic!("{other:?}"),
             })
             .collect(),
-        other => panic!("{other:?}"),
+        other @ Claim::Spread(_) => panic!("{other:?}"),
     }
 }
 
@@ -172,7 +172,7 @@ fn a_dry_run_is_one_whoever_says_so() {
             jiff::Timestamp::UNIX_EPOCH,
         ) {
             Verdict::Claim(claims) => claims.is_dry_run,
-            other => panic!("{other:?}"),
+            other @ Claim::Spread(_) => panic!("{other:?}"),
         },
         Verdict::Decided(decision) => panic!("{decision:?}"),
     };

@@ -130,7 +130,7 @@ impl Replica {
                         .into_iter()
                         .map(|claim| match claim {
                             Claim::Budget(take) => take,
-                            other => panic!("{other:?}"),
+                            other @ Claim::Spread(_) => panic!("{other:?}"),
                         })
                         .collect();
                     let trials = takes.iter().filter(|_| takes.len() > 1).cloned().map(|take| (take, true));
