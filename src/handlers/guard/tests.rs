@@ -64,7 +64,7 @@ fn wanted(verdict: Verdict) -> Vec<(String, Operation)> {
                 other @ Claim::Spread(_) => panic!("{other:?}"),
             })
             .collect(),
-        other @ Claim::Spread(_) => panic!("{other:?}"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -172,7 +172,7 @@ fn a_dry_run_is_one_whoever_says_so() {
             jiff::Timestamp::UNIX_EPOCH,
         ) {
             Verdict::Claim(claims) => claims.is_dry_run,
-            other @ Claim::Spread(_) => panic!("{other:?}"),
+            other => panic!("{other:?}"),
         },
         Verdict::Decided(decision) => panic!("{decision:?}"),
     };
