@@ -13,3 +13,5 @@ pub mod inject;
 pub mod keys;
 pub mod mark;
 pub mod pod;
+pub mod schema;
+pub mod v1alpha1;
