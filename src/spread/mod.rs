@@ -14,3 +14,4 @@ pub mod mark;
 pub mod pod;
 pub mod schema;
 pub mod v1alpha1;
+pub mod whitelist;
