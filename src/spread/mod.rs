@@ -6,6 +6,7 @@
 //! The reconciler ([`plan`]) counts the pods that there are, forgets what did not come, and says in which order pods are to go.
 
 pub mod api;
+pub mod choose;
 pub mod claim;
 pub mod index;
 pub mod inject;
