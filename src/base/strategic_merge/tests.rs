@@ -39,7 +39,7 @@ fn keyed_lists_merge_item_by_item_at_every_depth() {
 fn directives_replace_delete_and_retain() {
     let target = || json!({"spec": {"x": 1, "containers": [{"name": "a", "image": "1"}, {"name": "b"}]}});
     for (patch, want) in [
-        (json!({"spec": {"$patch": "replace", "containers": null}}), json!({"spec": {}})),
+        (json!({"spec": {"$patch": "replace", "containers": null}}), json!({"spec": {"containers": null}})),
         (json!({"spec": {"$patch": "delete"}}), json!({"spec": {}})),
         (json!({"spec": {"containers": [{"name": "a", "$patch": "delete"}]}}), json!({"spec": {"x": 1, "containers": [{"name": "b"}]}})),
         (json!({"spec": {"containers": [{"$patch": "replace"}, {"name": "c"}]}}), json!({"spec": {"x": 1, "containers": [{"name": "c"}]}})),
@@ -105,8 +105,8 @@ fn primitives_are_deleted_from_any_list_and_united_only_where_it_is_said() {
         (json!({"$deleteFromPrimitiveList/args": ["a"]}), "a b", "b"),
         (json!({"tags": ["c"], "args": ["c"]}), "c a b", "c"),
     ] {
-        let list = |text: &str| text.split(' ').collect::<Vec<_>>();
-        assert_eq!(merged(target(), json!({"spec": patch})), Ok(json!({"spec": {"tags": list(tags), "args": list(args)}})));
+        let [tags, args] = [tags, args].map(|text| text.split(' ').collect::<Vec<_>>());
+        assert_eq!(merged(target(), json!({"spec": patch})), Ok(json!({"spec": {"tags": tags, "args": args}})));
     }
 }
 
