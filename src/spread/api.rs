@@ -127,6 +127,9 @@ pub struct WorkloadSpreadStatus {
     /// Generation of the spread that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// The subsets in a line, for whoever looks: `zone-a 10/10, zone-b 3/10, rest 7`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
     /// The subsets, in the order of the spec, over all revisions.
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     pub subset_statuses: Vec<SubsetStatus>,

@@ -12,9 +12,14 @@ impl State {
     /// A spread was made or changed.
     pub fn apply_spread(&mut self, spread: WorkloadSpread) {
         let spread = Spread::compile(spread);
-        let key = key(&spread.namespace, &spread.name);
-        if self.spreads.apply(spread).1 {
+        let (key, namespace, is_terminating) = (key(&spread.namespace, &spread.name), Arc::clone(&spread.namespace), spread.is_terminating);
+        let (before, is_changed) = self.spreads.apply(spread);
+        if is_changed {
             self.touched.insert(key);
+        }
+        // Another one may have had its pods, or have them now.
+        if before.is_none_or(|before| before.is_terminating != is_terminating) {
+            self.touch_spreads_in(&namespace, |_| true);
         }
     }
 
@@ -35,6 +40,9 @@ impl State {
     pub fn delete_spread(&mut self, namespace: &str, name: &str) {
         if let Some(gone) = self.spreads.remove(namespace, name) {
             self.touched.insert(key(&gone.namespace, &gone.name));
+            self.leave_namespace_without_spreads(&gone.namespace);
+            // Another one may have its pods now.
+            self.touch_spreads_in(&gone.namespace, |_| true);
         }
     }
 
