@@ -55,6 +55,30 @@ pub struct Request<'a> {
     pub dry_run: bool,
 }
 
+impl Request<'_> {
+    /// Whether the request changes nothing, by the review or by its options.
+    pub fn is_dry_run(&self) -> bool {
+        let of = |options: &RawValue| serde_json::from_str::<Options>(options.get()).is_ok_and(|options| options.is_dry_run());
+        self.dry_run || self.options.is_some_and(of)
+    }
+}
+
+/// What is read of the options of an operation.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Options {
+    /// The stages in which nothing is stored.
+    #[serde(default)]
+    pub dry_run: Option<Vec<String>>,
+}
+
+impl Options {
+    /// Whether nothing is stored.
+    pub fn is_dry_run(&self) -> bool {
+        self.dry_run.as_ref().is_some_and(|stages| !stages.is_empty())
+    }
+}
+
 /// A resource by its coordinates.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Resource<'a> {

@@ -8,6 +8,7 @@ pub mod turnstile;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
+    time::Duration,
 };
 
 use futures::FutureExt;
@@ -23,7 +24,7 @@ use crate::{
     handlers::{Claim, Claims, Gain},
     plan::{Event, Kind, Target},
     server::http::Settled,
-    spread::{self, api::WorkloadSpread, index::Spread},
+    spread::{self, api::WorkloadSpread, claim::Want, index::Spread},
     state::{Snapshot, State},
 };
 
@@ -69,6 +70,8 @@ impl Queueable for budget::guard::Take {
     }
     // Nothing is guarded by what does not exist.
     fn without(&self) {}
+    // The hook has 5 s.
+    const PATIENCE: Duration = Duration::from_secs(2);
 }
 
 impl Queueable for spread::claim::Take {
@@ -79,6 +82,8 @@ impl Queueable for spread::claim::Take {
     fn without(&self) -> Option<spread::claim::Place> {
         None
     }
+    // The hook has 3 s.
+    const PATIENCE: Duration = Duration::from_millis(1200);
 }
 
 /// Settles claims against an API server.
@@ -139,15 +144,12 @@ impl Counter {
             Claim::Budget(take) => match self.budgets.clone().pass(take.clone(), is_trial).await {
                 Ok(()) => Ok(Gain::Unit),
                 Err(Trouble::Refused(denial)) => Err(denial),
-                Err(Trouble::Unsettled(problem)) => Err(refusal::unsettled(take, &problem)),
+                Err(Trouble::Unsettled { problem, .. }) => Err(refusal::unsettled(take, &problem)),
             },
             Claim::Spread(take) => match self.spreads.clone().pass(take.clone(), is_trial).await {
                 Ok(place) => Ok(Gain::Place(place)),
                 Err(Trouble::Refused(denial)) => Err(denial),
-                Err(Trouble::Unsettled(problem)) => {
-                    tracing::warn!(namespace = %take.namespace, spread = %take.spread, "a place was not settled: {problem}");
-                    Ok(Gain::Unsettled(problem))
-                }
+                Err(Trouble::Unsettled { problem, will_pass }) => unsettled(take, problem, will_pass),
             },
         }
     }
@@ -170,6 +172,17 @@ impl Counter {
         let tasks = self.tasks.clone();
         tasks.spawn(async move { self.teller.tell(&[event], (self.wall)()).await });
     }
+}
+
+/// Nobody can tell whether there is a place. Who makes pods tries again; what will not pass by itself holds up nobody, and neither does
+/// a place that could not be given back: the reconciler sees to that.
+fn unsettled(take: &spread::claim::Take, problem: String, will_pass: bool) -> Result<Gain, Denial> {
+    tracing::warn!(namespace = %take.namespace, spread = %take.spread, "a place was not settled: {problem}");
+    if will_pass && matches!(take.want, Want::Place(_)) {
+        let text = format!("WorkloadSpread {:?}: nobody can tell where the pod belongs now: {problem}; try again in a second", take.spread);
+        return Err(Denial::later(text, 1));
+    }
+    Ok(Gain::Unsettled(problem))
 }
 
 /// The task that settles claims has panicked.

@@ -3,6 +3,7 @@
 //!
 //! What cannot be decoded is counted and forgotten, never a reason to stop: one broken object must not blind the server.
 
+mod backoff;
 mod kinds;
 mod workloads;
 
@@ -23,7 +24,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-pub use self::kinds::WatchedPod;
+pub use self::{backoff::Pauses, kinds::WatchedPod};
 use self::{
     kinds::{Budgets, Configuration, Kind, Namespaces, Pods, Revisions, Sets, Spreads},
     workloads::{
@@ -200,7 +201,7 @@ impl Feed {
     {
         let mut config = Config::default().streaming_lists();
         while !stop.is_cancelled() {
-            let mut events = watch(config.clone()).default_backoff().take_until(stop.cancelled()).boxed();
+            let mut events = watch(config.clone()).backoff(Pauses::default()).take_until(stop.cancelled()).boxed();
             let mut listed = Vec::new();
             while let Some(event) = events.next().await {
                 match event {

@@ -7,7 +7,7 @@ use crate::{
         conversion::{self, Response},
         review::ReviewError,
     },
-    budget, sidecarset,
+    budget, sidecarset, spread,
 };
 
 /// Where the API server sends objects to be converted, of all our kinds.
@@ -17,9 +17,10 @@ pub const PATH: &str = "/convert";
 type Convert = fn(&mut Value, &str) -> Result<(), String>;
 
 /// Kinds that have several versions.
-const KINDS: [(&str, Convert); 2] = [
+const KINDS: [(&str, Convert); 3] = [
     ("SidecarSet", |object, desired| sidecarset::v1alpha1::convert(object, desired).map_err(|error| error.to_string())),
     ("PodUnavailableBudget", |object, desired| budget::v1alpha1::convert(object, desired).map_err(|error| error.to_string())),
+    ("WorkloadSpread", |object, desired| spread::v1alpha1::convert(object, desired).map_err(|error| error.to_string())),
 ];
 
 /// What became of a review.
@@ -99,9 +100,13 @@ mod tests {
             (
                 v1alpha1::V1BETA1,
                 list,
-                r#"objects[1]: SidecarSetList "": kind: must be SidecarSet or PodUnavailableBudget to be converted, is "SidecarSetList""#,
+                r#"objects[1]: SidecarSetList "": kind: must be SidecarSet or PodUnavailableBudget or WorkloadSpread to be converted, is "SidecarSetList""#,
             ),
-            (v1alpha1::V1BETA1, json!(7), r#"objects[1]:  "": kind: must be SidecarSet or PodUnavailableBudget to be converted, is """#),
+            (
+                v1alpha1::V1BETA1,
+                json!(7),
+                r#"objects[1]:  "": kind: must be SidecarSet or PodUnavailableBudget or WorkloadSpread to be converted, is """#,
+            ),
             (
                 "apps.kruise.io/v1",
                 good.clone(),
@@ -121,6 +126,14 @@ mod tests {
         let newer = budget("v1beta1", json!({}), json!({"minAvailable": 1, "protectOperations": ["EVICT"]}));
         assert_eq!(asked("policy.kruise.io/v1beta1", &json!([older]))["response"]["convertedObjects"], json!([newer]));
         assert_eq!(asked("policy.kruise.io/v1alpha1", &json!([newer]))["response"]["convertedObjects"], json!([older]));
+    }
+
+    #[test]
+    fn spreads_have_rules_of_their_own_too() {
+        let spread = |version: &str, name: &str| json!({"apiVersion": format!("apps.kruise.io/{version}"), "kind": "WorkloadSpread", "spec": {"subsets": [{name: {}}]}});
+        let (older, newer) = (spread("v1alpha1", "requiredNodeSelectorTerm"), spread("v1beta1", "requiredNodeSelector"));
+        assert_eq!(asked(v1alpha1::V1BETA1, &json!([older]))["response"]["convertedObjects"], json!([newer]));
+        assert_eq!(asked(v1alpha1::V1ALPHA1, &json!([newer]))["response"]["convertedObjects"], json!([older]));
     }
 
     #[test]

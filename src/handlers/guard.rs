@@ -10,11 +10,11 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Ask, Claim, Claims, Verdict};
+use super::{Ask, Claim, Claims, Verdict, place::returned};
 use crate::{
     admission::{
         ask::{Answer, Question},
-        review::Request,
+        review::{Options, Request},
         verdict::Denial,
     },
     base::{decode::DecodeError, interned::Interner, observed::Wire, workload::Owner},
@@ -43,9 +43,14 @@ pub fn validate(request: &Request<'_>, snapshot: &Snapshot<'_>, _: Timestamp) ->
 }
 
 fn delete(request: &Request<'_>, snapshot: &Snapshot<'_>) -> Result<Verdict, DecodeError> {
-    let Some(old) = request.old_object.filter(|_| snapshot.gates.budgets_on_delete) else { return Ok(Verdict::allow()) };
-    let pod = subject(&decoded(old)?, request);
-    Ok(judge_known(pod, Operation::Delete, is_dry_run(request), snapshot))
+    let Some(old) = request.old_object else { return Ok(Verdict::allow()) };
+    let pod: Wire = decoded(old)?;
+    let mut claims = Vec::new();
+    if snapshot.gates.budgets_on_delete {
+        claims = judge_known(subject(&pod, request), Operation::Delete, snapshot);
+    }
+    claims.extend(returned(&pod, &request.namespace, snapshot).map(Claim::Spread));
+    Ok(verdict(claims, request.is_dry_run()))
 }
 
 fn update(request: &Request<'_>, snapshot: &Snapshot<'_>) -> Result<Verdict, DecodeError> {
@@ -59,29 +64,38 @@ fn update(request: &Request<'_>, snapshot: &Snapshot<'_>) -> Result<Verdict, Dec
         return Ok(Verdict::allow());
     }
     match change::operation(&decoded(old)?, &decoded(new)?) {
-        Some(operation) => Ok(judge_known(pod, operation, is_dry_run(request), snapshot)),
+        Some(operation) => Ok(verdict(judge_known(pod, operation, snapshot), request.is_dry_run())),
         None => Ok(Verdict::allow()),
     }
 }
 
 fn evict(request: &Request<'_>, snapshot: &Snapshot<'_>) -> Result<Verdict, DecodeError> {
     let mirrored = snapshot.subject(&request.namespace, &request.name);
-    if !snapshot.gates.budgets_on_delete {
-        return Ok(if mirrored.is_some() { Verdict::allow() } else { must_exist(request) });
+    let is_dry_run = request.is_dry_run() || is_dry_eviction(request.object)?;
+    // The mirror does not tell for sure whether the pod has a place to give back.
+    if snapshot.gates.spreads && snapshot.spreads.is_any_in(&request.namespace) {
+        return Ok(ask_and_judge(request, is_dry_run, true));
     }
-    let is_dry_run = is_dry_run(request) || is_dry_eviction(request.object)?;
+    if !snapshot.gates.budgets_on_delete {
+        return Ok(if mirrored.is_some() { Verdict::allow() } else { ask_and_judge(request, is_dry_run, true) });
+    }
     match mirrored {
         // What is recorded passes again; whether this is that pod, the mirror cannot tell.
         Some(pod) if !is_free(&pod) && !is_recorded(&pod, snapshot) => {
             let owners = snapshot.owners_of(&pod);
-            let terms = Terms { is_certain: false, ..Terms::of(Operation::Evict, is_dry_run, snapshot) };
+            let terms = Terms { is_certain: false, ..Terms::of(Operation::Evict, snapshot) };
             let budgets = snapshot.budgets.of_namespace(&request.namespace);
-            Ok(terms.judge((*pod).clone(), budgets, &owners))
+            Ok(verdict(terms.judge((*pod).clone(), budgets, &owners), is_dry_run))
         }
         // Also of one that is going: another one of its name may be there already.
         _ if snapshot.budgets.of_namespace(&request.namespace).next().is_none() => Ok(Verdict::allow()),
-        _ => Ok(ask_and_judge(request, is_dry_run, snapshot)),
+        _ => Ok(ask_and_judge(request, is_dry_run, false)),
     }
+}
+
+/// The request may pass when all of this is taken.
+fn verdict(claims: Vec<Claim>, is_dry_run: bool) -> Verdict {
+    if claims.is_empty() { Verdict::allow() } else { Verdict::Claim(Claims::to_pass(claims, is_dry_run)) }
 }
 
 /// Whether a budget has admitted that a pod of this name goes or is changed, as far as known.
@@ -101,15 +115,10 @@ fn decoded<'r, T: Deserialize<'r>>(object: &'r RawValue) -> Result<T, DecodeErro
     serde_json::from_str(object.get()).map_err(|_| DecodeError::of::<T>(object))
 }
 
-/// Whether the request changes nothing, by the review or by its options.
-fn is_dry_run(request: &Request<'_>) -> bool {
-    request.dry_run || request.options.is_some_and(|options| decoded::<Options>(options).is_ok_and(|options| options.is_dry()))
-}
-
 /// Whether the eviction itself says that it is to change nothing.
 fn is_dry_eviction(eviction: Option<&RawValue>) -> Result<bool, DecodeError> {
     let Some(eviction) = eviction else { return Ok(false) };
-    Ok(decoded::<Eviction>(eviction)?.delete_options.is_some_and(|options| options.is_dry()))
+    Ok(decoded::<Eviction>(eviction)?.delete_options.is_some_and(|options| options.is_dry_run()))
 }
 
 #[derive(Default, Deserialize)]
@@ -117,19 +126,6 @@ fn is_dry_eviction(eviction: Option<&RawValue>) -> Result<bool, DecodeError> {
 struct Eviction {
     #[serde(default)]
     delete_options: Option<Options>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Options {
-    #[serde(default)]
-    dry_run: Option<Vec<String>>,
-}
-
-impl Options {
-    fn is_dry(&self) -> bool {
-        self.dry_run.as_ref().is_some_and(|stages| !stages.is_empty())
-    }
 }
 
 /// Whether no budget has a say, whatever there are. What is not available can be spared; what mirrors a file of its node is run anyway.
@@ -141,7 +137,6 @@ fn is_free(pod: &Subject) -> bool {
 #[derive(Clone, Copy)]
 struct Terms {
     operation: Operation,
-    is_dry_run: bool,
     /// The pod that is judged is the one that is meant.
     is_certain: bool,
     resize_is_its_own: bool,
@@ -149,15 +144,15 @@ struct Terms {
 }
 
 impl Terms {
-    const fn of(operation: Operation, is_dry_run: bool, snapshot: &Snapshot<'_>) -> Self {
+    const fn of(operation: Operation, snapshot: &Snapshot<'_>) -> Self {
         let (resize_is_its_own, eviction_code) = (snapshot.gates.resize_is_its_own, snapshot.gates.eviction_code.number());
-        Self { operation, is_dry_run, is_certain: true, resize_is_its_own, eviction_code }
+        Self { operation, is_certain: true, resize_is_its_own, eviction_code }
     }
 
     /// What has to be taken for the pod: a unit of the budget that it is linked to, and of all others that select it. A pod whose budget
     /// does not exist is not guarded until it is linked anew.
-    fn judge<'b>(self, pod: Subject, budgets: impl Iterator<Item = &'b Arc<Budget>>, owners: &[Owner]) -> Verdict {
-        let Some(link) = pod.link.clone().filter(|_| !is_free(&pod)) else { return Verdict::allow() };
+    fn judge<'b>(self, pod: Subject, budgets: impl Iterator<Item = &'b Arc<Budget>>, owners: &[Owner]) -> Vec<Claim> {
+        let Some(link) = pod.link.clone().filter(|_| !is_free(&pod)) else { return Vec::new() };
         let (leaving, budgets): (Vec<_>, Vec<_>) = budgets.partition(|budget| budget.is_terminating);
         let is_leaving = leaving.iter().any(|budget| budget.name == link);
         let is_selected = |budget: &&&Arc<Budget>| budget.name == link || budget.rules.selects(&pod.labels, owners);
@@ -166,58 +161,54 @@ impl Terms {
             // Whether it exists shows when it is read. If not, the pod is not guarded until it is linked anew.
             names = vec![link];
         }
-        if names.is_empty() {
-            return Verdict::allow();
-        }
         let pod = Arc::new(pod);
         let take = |budget| {
             let (namespace, pod) = (Arc::clone(&pod.namespace), Arc::clone(&pod));
-            let Self { operation, is_certain, resize_is_its_own, eviction_code, .. } = self;
+            let Self { operation, is_certain, resize_is_its_own, eviction_code } = self;
             Claim::Budget(Take { namespace, budget, pod, is_certain, operation, resize_is_its_own, eviction_code })
         };
-        let claims = names.into_iter().map(take).collect();
-        Verdict::Claim(Claims::to_pass(claims, self.is_dry_run))
+        names.into_iter().map(take).collect()
     }
 }
 
-fn judge_known(pod: Subject, operation: Operation, is_dry_run: bool, snapshot: &Snapshot<'_>) -> Verdict {
+fn judge_known(pod: Subject, operation: Operation, snapshot: &Snapshot<'_>) -> Vec<Claim> {
     let (owners, namespace) = (snapshot.owners_of(&pod), Arc::clone(&pod.namespace));
     let budgets = snapshot.budgets.of_namespace(&namespace);
-    Terms::of(operation, is_dry_run, snapshot).judge(pod, budgets, &owners)
+    Terms::of(operation, snapshot).judge(pod, budgets, &owners)
 }
 
-/// Asks for the pod of an eviction, and judges what it is now.
-fn ask_and_judge(request: &Request<'_>, is_dry_run: bool, snapshot: &Snapshot<'_>) -> Verdict {
-    let terms = Terms::of(Operation::Evict, is_dry_run, snapshot);
-    let budgets: Vec<_> = snapshot.budgets.of_namespace(&request.namespace).cloned().collect();
-    let owners = snapshot.subject(&request.namespace, &request.name).map(|pod| snapshot.owners_of(&pod)).unwrap_or_default();
+/// Asks for the pod of an eviction, and judges what it is now. Where spreads have a say, or nobody guards, the eviction of a pod that
+/// does not exist is refused, as the reference does for the sake of spreads; else the API server says so itself.
+fn ask_and_judge(request: &Request<'_>, is_dry_run: bool, must_exist: bool) -> Verdict {
     let (namespace, name): (Arc<str>, String) = (request.namespace.as_ref().into(), request.name.to_string());
-    ask(request, move |answer| match answer {
+    let question = Question::Pod { namespace: request.namespace.to_string(), name: name.clone() };
+    let judge = move |answers: Vec<Answer>, snapshot: &Snapshot<'_>, _: Timestamp| match answers
+        .into_iter()
+        .next()
+        .unwrap_or_else(Answer::nobody)
+    {
         Answer::Found(text) => match serde_json::from_str::<Wire>(&text) {
-            Ok(pod) => {
-                let pod = Subject { namespace, ..Subject::read(&pod, &mut Interner::default()) };
-                terms.judge(pod, budgets.iter(), &owners)
-            }
+            Ok(pod) => verdict(leaves(&pod, &namespace, snapshot), is_dry_run),
             Err(error) => Verdict::deny(Denial::unreadable(format!("pod {name:?}: {error}"))),
         },
-        Answer::Unknown(why) => Verdict::deny(unknown(&name, &why, terms.eviction_code)),
-        // The API server says so itself.
+        Answer::Unknown(why) if snapshot.gates.budgets_on_delete && snapshot.budgets.of_namespace(&namespace).next().is_some() => {
+            Verdict::deny(unknown(&name, &why, snapshot.gates.eviction_code.number()))
+        }
+        Answer::Absent if must_exist => Verdict::deny(Denial::unreadable(format!("Pod {name:?} not found"))),
         _ => Verdict::allow(),
-    })
+    };
+    Verdict::Ask(Ask::then(vec![question], judge))
 }
 
-/// With budgets off, an eviction of a pod that does not exist is refused, as the reference does for the sake of spreads.
-fn must_exist(request: &Request<'_>) -> Verdict {
-    let name = request.name.to_string();
-    ask(request, move |answer| match answer {
-        Answer::Absent => Verdict::deny(Denial::unreadable(format!("Pod {name:?} not found"))),
-        _ => Verdict::allow(),
-    })
-}
-
-fn ask(request: &Request<'_>, settle: impl FnOnce(Answer) -> Verdict + Send + 'static) -> Verdict {
-    let question = Question::Pod { namespace: request.namespace.to_string(), name: request.name.to_string() };
-    Verdict::Ask(Ask::one(question, settle))
+/// What has to be taken, and what is given back, when a pod is evicted.
+fn leaves(pod: &Wire, namespace: &Arc<str>, snapshot: &Snapshot<'_>) -> Vec<Claim> {
+    let mut claims = Vec::new();
+    if snapshot.gates.budgets_on_delete {
+        let subject = Subject { namespace: Arc::clone(namespace), ..Subject::read(pod, &mut Interner::default()) };
+        claims = judge_known(subject, Operation::Evict, snapshot);
+    }
+    claims.extend(returned(pod, namespace, snapshot).map(Claim::Spread));
+    claims
 }
 
 fn unknown(pod: &str, why: &str, code: u16) -> Denial {

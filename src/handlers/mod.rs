@@ -10,6 +10,7 @@ pub mod convert;
 pub mod delete;
 pub mod guard;
 pub mod objects;
+pub mod place;
 pub mod pod;
 pub mod readiness_gate;
 

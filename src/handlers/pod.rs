@@ -3,14 +3,21 @@
 
 use jiff::Timestamp;
 
-use super::Verdict;
+use serde_json::{Value, value::RawValue};
+
+use super::{
+    Ask, Claim, Claims, Gain, Verdict,
+    place::{Arrival, Learned, Placing, learn, placed, placing},
+};
 use crate::{
     admission::{
+        ask::{Answer, Question},
         edits::{Annotations, Edits},
         review::Request,
         verdict::{Decision, Denial, Outcome},
     },
     base::{
+        decode::DecodeError,
         pod::{MIRROR, Meta},
         reasons::Reasons,
     },
@@ -19,50 +26,182 @@ use crate::{
         inject::{InjectError, Pod, inject},
         select::{Selected, candidates, select},
     },
+    spread::{
+        claim::Take,
+        inject::{self as places, unplace},
+        keys::MATCHED,
+    },
     state::Snapshot,
 };
 
+/// How many objects are asked for before a pod is let go without a place.
+const MOST_QUESTIONS: usize = 8;
+
 /// `/mutate-pod`: what a new pod becomes.
 pub fn mutate(request: &Request<'_>, snapshot: &Snapshot<'_>, now: Timestamp) -> Verdict {
-    decide(request, snapshot, now, &mut ())
+    begin(request, snapshot, now, &mut ())
 }
 
 /// The same, saying of every set there is whether it applies.
 pub fn explain(request: &Request<'_>, snapshot: &Snapshot<'_>, now: Timestamp, reasons: &mut Vec<crate::base::reasons::Reason>) -> Verdict {
-    decide(request, snapshot, now, reasons)
+    begin(request, snapshot, now, reasons)
 }
 
-fn decide<R: Reasons>(request: &Request<'_>, snapshot: &Snapshot<'_>, now: Timestamp, reasons: &mut R) -> Verdict {
+fn begin<R: Reasons>(request: &Request<'_>, snapshot: &Snapshot<'_>, now: Timestamp, reasons: &mut R) -> Verdict {
     let is_new_pod = request.operation == "CREATE" && request.sub_resource.is_empty() && request.resource.resource == "pods";
     if !is_new_pod || !snapshot.gates.pod_webhook {
         return Verdict::allow();
     }
     let Some(object) = request.object else { return Verdict::deny(Denial::unreadable("request.object: missing")) };
     let meta = match Meta::read(object) {
-        Ok(meta) => meta,
+        Ok(meta) => meta.unwrap_or_default(),
         Err(error) => return Verdict::deny(Denial::unreadable(error.to_string())),
     };
-    let place = match &meta {
-        None => Annotations::NoMetadata,
-        Some(Meta { annotations: None, .. }) => Annotations::Absent,
-        Some(_) => Annotations::Present,
-    };
-    let meta = meta.unwrap_or_default();
     // The kubelet runs its mirror pods as its files say, whatever stands in the API.
     if meta.annotation(MIRROR).is_some() {
         return Verdict::allow();
     }
     let namespace =
         [meta.namespace.as_ref(), request.namespace.as_ref(), "default"].into_iter().find(|name| !name.is_empty()).unwrap_or_default();
-    let mut edits = Edits::of(place);
-    let pod = Pod { meta: &meta, object, namespace };
-    Verdict::Decided(match steps(pod, snapshot, now, &mut edits, reasons) {
-        Ok(decision) => Decision { outcome: Outcome::Allow(edits), ..decision },
-        Err(denial) => Decision { outcome: Outcome::Deny(denial), ..Decision::default() },
-    })
+    let arrival = Arrival { meta: &meta, object, namespace, id: &request.uid };
+    match placing(arrival, &Learned::new(), snapshot) {
+        Placing::Free => Verdict::Decided(Raw { object, namespace }.decision(&Placing::Free, snapshot, now, reasons)),
+        placing => {
+            let waiting = Waiting {
+                object: object.to_owned(),
+                namespace: namespace.to_owned(),
+                id: request.uid.to_string(),
+                is_dry_run: request.is_dry_run(),
+                learned: Learned::new(),
+            };
+            waiting.go_on(placing, snapshot, now, reasons)
+        }
+    }
 }
 
-/// What is to be done about a pod; the edits of the decision are in `edits`.
+/// A pod whose place has to be found out, or taken.
+struct Waiting {
+    object: Box<RawValue>,
+    namespace: String,
+    id: String,
+    is_dry_run: bool,
+    learned: Learned,
+}
+
+impl Waiting {
+    fn raw(&self) -> Raw<'_> {
+        Raw { object: &self.object, namespace: &self.namespace }
+    }
+
+    fn go_on<R: Reasons>(self, placing: Placing, snapshot: &Snapshot<'_>, now: Timestamp, reasons: &mut R) -> Verdict {
+        match placing {
+            Placing::Claim(take) => {
+                // Which sets apply is said of the pod as it came.
+                if R::WANTS_ALL {
+                    drop(self.raw().decision(&Placing::Nowhere, snapshot, now, reasons));
+                }
+                let (is_dry_run, claims) = (self.is_dry_run, vec![Claim::Spread(take.clone())]);
+                Verdict::Claim(Claims::new(claims, is_dry_run, move |gains, snapshot, now| self.settled(&take, gains, snapshot, now)))
+            }
+            Placing::Ask(question) if self.learned.len() < MOST_QUESTIONS => {
+                let asked = question.clone();
+                let answered = move |answers: Vec<Answer>, snapshot: &Snapshot<'_>, now| self.answered(&asked, answers, snapshot, now);
+                Verdict::Ask(Ask::then(vec![question], answered))
+            }
+            Placing::Ask(_) => self.unplaced("its owners are too many", snapshot, now),
+            known => Verdict::Decided(self.raw().decision(&known, snapshot, now, reasons)),
+        }
+    }
+
+    fn answered(mut self, question: &Question, answers: Vec<Answer>, snapshot: &Snapshot<'_>, now: Timestamp) -> Verdict {
+        let answer = answers.into_iter().next().unwrap_or_else(Answer::nobody);
+        if let Err(problem) = learn(question, answer, &mut self.learned) {
+            return self.unplaced(&problem, snapshot, now);
+        }
+        let meta = Meta::read(&self.object).ok().flatten().unwrap_or_default();
+        let arrival = Arrival { meta: &meta, object: &self.object, namespace: &self.namespace, id: &self.id };
+        let placing = placing(arrival, &self.learned, snapshot);
+        drop(meta);
+        self.go_on(placing, snapshot, now, &mut ())
+    }
+
+    /// Nobody can tell where the pod belongs: it is not held up for that.
+    fn unplaced(&self, why: &str, snapshot: &Snapshot<'_>, now: Timestamp) -> Verdict {
+        let mut decision = self.raw().decision(&Placing::Nowhere, snapshot, now, &mut ());
+        decision.warnings.push(format!("the pod was given no place of a WorkloadSpread: {why}"));
+        Verdict::Decided(decision)
+    }
+
+    fn settled(&self, take: &Take, gains: Vec<Gain>, snapshot: &Snapshot<'_>, now: Timestamp) -> Decision {
+        let gain = gains.into_iter().next().unwrap_or(Gain::Place(None));
+        let (placing, warning) = match gain {
+            Gain::Place(place) => (placed(take, place, snapshot), None),
+            Gain::Unit => (Placing::Nowhere, None),
+            Gain::Unsettled(why) => (Placing::Nowhere, Some(why)),
+        };
+        let mut decision = self.raw().decision(&placing, snapshot, now, &mut ());
+        decision.warnings.extend(warning.map(|why| format!("WorkloadSpread {:?} gave the pod no place: {why}", take.spread)));
+        decision
+    }
+}
+
+/// A pod as it came.
+#[derive(Clone, Copy)]
+struct Raw<'o> {
+    object: &'o RawValue,
+    namespace: &'o str,
+}
+
+impl Raw<'_> {
+    /// What the pod becomes when its place is known.
+    fn decision<R: Reasons>(self, placing: &Placing, snapshot: &Snapshot<'_>, now: Timestamp, reasons: &mut R) -> Decision {
+        match self.decided(placing, snapshot, now, reasons) {
+            Ok(decision) => decision,
+            Err(denial) => Decision { outcome: Outcome::Deny(denial), ..Decision::default() },
+        }
+    }
+
+    fn decided<R: Reasons>(self, placing: &Placing, snapshot: &Snapshot<'_>, now: Timestamp, reasons: &mut R) -> Result<Decision, Denial> {
+        let Self { object, namespace } = self;
+        let unreadable = |error: DecodeError| Denial::unreadable(error.to_string());
+        let meta = Meta::read(object).map_err(unreadable)?;
+        let mut edits = Edits::of(match &meta {
+            None => Annotations::NoMetadata,
+            Some(Meta { annotations: None, .. }) => Annotations::Absent,
+            Some(_) => Annotations::Present,
+        });
+        let meta = meta.unwrap_or_default();
+        let pod = Pod { meta: &meta, object, namespace };
+        super::readiness_gate::add(pod, snapshot.gates, &mut edits).map_err(unreadable)?;
+        let decision = match after_placing(object, &meta, placing, &mut edits)? {
+            None => steps(pod, snapshot, now, &mut edits, reasons)?,
+            Some(object) => {
+                let meta = Meta::read(&object).map_err(unreadable)?.unwrap_or_default();
+                steps(Pod { meta: &meta, object: &object, namespace }, snapshot, now, &mut edits, reasons)?
+            }
+        };
+        let note = match placing {
+            Placing::In(_, mark) => format!("subset {}/{} {}", mark.spread, mark.subset, decision.note),
+            _ => decision.note,
+        };
+        Ok(Decision { outcome: Outcome::Allow(edits), note: note.trim_end().to_owned(), ..decision })
+    }
+}
+
+/// The pod as its place makes it; `None` if that changes nothing.
+fn after_placing(object: &RawValue, meta: &Meta<'_>, placing: &Placing, edits: &mut Edits) -> Result<Option<Box<RawValue>>, Denial> {
+    let read = || serde_json::from_str::<Value>(object.get()).map_err(|error| Denial::unreadable(error.to_string()));
+    let after = match placing {
+        Placing::In(subset, mark) => places::inject(&read()?, subset, mark, edits).map_err(|error| Denial::forbidden(error.to_string()))?,
+        Placing::Nowhere if meta.annotation(MATCHED).is_some() => unplace(&read()?, edits),
+        Placing::Refused(denial) => return Err(denial.clone()),
+        _ => return Ok(None),
+    };
+    let text = RawValue::from_string(after.to_string()).map_err(|error| Denial::unreadable(error.to_string()))?;
+    Ok(Some(text))
+}
+
+/// What is to be done about a pod that has its place; the edits of the decision are in `edits`.
 fn steps<R: Reasons>(
     pod: Pod<'_, '_>,
     snapshot: &Snapshot<'_>,
@@ -70,7 +209,6 @@ fn steps<R: Reasons>(
     edits: &mut Edits,
     reasons: &mut R,
 ) -> Result<Decision, Denial> {
-    super::readiness_gate::add(pod, snapshot.gates, edits).map_err(|error| Denial::unreadable(error.to_string()))?;
     let decision = sidecars(pod, snapshot, now, edits, reasons)?;
     super::budget_link::add(pod, snapshot, edits);
     Ok(decision)

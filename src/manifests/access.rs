@@ -49,6 +49,7 @@ pub(super) fn documents(rendering: &Rendering) -> Result<Vec<String>, ManifestEr
     rules.extend(ends_of_jobs());
     rules.extend(what_hangs_on_protected_objects());
     rules.extend(budgets());
+    rules.extend(spreads());
     let mut rules =
         vec![mirrored("apps", "controllerrevisions"), allowed("apps", &["controllerrevisions"], &["create", "patch", "delete"])];
     rules.extend(lease());
@@ -115,6 +116,17 @@ fn budgets() -> [PolicyRule; 4] {
         allowed("apps.kruise.io", &["clonesets", "statefulsets"], read),
         // Of every kind that somebody may name as a target.
         allowed("*", &["*/scale"], &["get"]),
+    ]
+}
+
+/// What spreads need beside the workloads that budgets need.
+fn spreads() -> [PolicyRule; 4] {
+    [
+        mirrored("apps.kruise.io", "workloadspreads"),
+        allowed("apps.kruise.io", &["workloadspreads/status"], &["patch"]),
+        mirrored("batch", "jobs"),
+        // A pod that finds no node is made anew, in the next subset.
+        allowed("", &["pods"], &["delete"]),
     ]
 }
 

@@ -27,6 +27,7 @@ use crate::{
     },
     budget::{self, api::PodUnavailableBudget},
     sidecarset::{self, api::SidecarSet, revision::Revision, whitelist::CONFIGURATION},
+    spread::{self, api::WorkloadSpread},
     state::{State, feed::Namespace, pods::Observed},
     telemetry::metrics::Metrics,
 };
@@ -104,6 +105,7 @@ impl Folder {
                     state.apply_set(set).map_err(|error| document.error(error.field, error.source.to_string()))?;
                 }
                 ("policy.kruise.io/v1beta1" | "policy.kruise.io/v1alpha1", "PodUnavailableBudget") => state.apply_budget(budget(document)?),
+                ("apps.kruise.io/v1beta1" | "apps.kruise.io/v1alpha1", "WorkloadSpread") => state.apply_spread(spread(document)?),
                 (api_version, kind) => {
                     if let Some(workload) = workloads::read(document, [api_version, kind], &mut interner)? {
                         state.apply_workload(workload);
@@ -177,6 +179,12 @@ static BUDGETS: Kind = Kind {
     schema: LazyLock::new(|| stored_schema(budget::schema::definition(&Conversion::Off))),
 };
 
+static SPREADS: Kind = Kind {
+    older: spread::v1alpha1::V1ALPHA1,
+    convert: |object| spread::v1alpha1::to_v1beta1(object).map_err(|error| error.to_string()),
+    schema: LazyLock::new(|| stored_schema(spread::schema::definition(&Conversion::Off))),
+};
+
 fn namespace(document: &Document) -> Result<Namespace, DocumentError> {
     #[derive(Deserialize)]
     struct Object {
@@ -219,6 +227,12 @@ fn budget(document: &Document) -> Result<PodUnavailableBudget, DocumentError> {
     let mut budget: PodUnavailableBudget = of_kind(document, &BUDGETS)?;
     budget.metadata.namespace.get_or_insert_with(|| "default".to_owned());
     Ok(budget)
+}
+
+fn spread(document: &Document) -> Result<WorkloadSpread, DocumentError> {
+    let mut spread: WorkloadSpread = of_kind(document, &SPREADS)?;
+    spread.metadata.namespace.get_or_insert_with(|| "default".to_owned());
+    Ok(spread)
 }
 
 /// An object of one of our kinds, as the API server would store it.

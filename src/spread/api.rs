@@ -17,6 +17,7 @@ use serde_json::Value;
 use crate::base::decode::or_default;
 
 /// How the pods of a workload are shared out among places, in the order in which the places are filled.
+#[expect(clippy::duplicated_attributes, reason = "columns that share a type")]
 #[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[kube(
     group = "apps.kruise.io",
@@ -28,7 +29,22 @@ use crate::base::decode::or_default;
     namespaced,
     status = "WorkloadSpreadStatus",
     derive = "Default",
-    derive = "PartialEq"
+    derive = "PartialEq",
+    printcolumn(json_path = ".spec.targetRef.name", name = "WorkloadName", type_ = "string", description = "The workload"),
+    printcolumn(json_path = ".spec.targetRef.kind", name = "WorkloadKind", type_ = "string", description = "Its kind"),
+    printcolumn(
+        json_path = ".spec.scheduleStrategy.type",
+        name = "Strategy",
+        type_ = "string",
+        description = "What is done about pods that find no node"
+    ),
+    printcolumn(
+        json_path = ".status.summary",
+        name = "Subsets",
+        type_ = "string",
+        description = "How many pods each subset has, of how many it takes at most"
+    ),
+    printcolumn(json_path = ".metadata.creationTimestamp", name = "Age", type_ = "date", description = "When it was made")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct WorkloadSpreadSpec {
@@ -94,6 +110,7 @@ pub struct Subset {
     pub max_replicas: Option<IntOrString>,
     /// What its pods are made into beside that: a strategic merge patch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::schema::patch")]
     pub patch: Option<Value>,
 }
 
@@ -102,6 +119,7 @@ pub struct Subset {
 pub struct Strategy {
     /// `Fixed`, which is the default: nothing. `Adaptive`: they are made anew, in the next subset.
     #[serde(default, rename = "type", deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
+    #[schemars(schema_with = "super::schema::strategy")]
     pub kind: String,
     /// How `Adaptive` goes about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

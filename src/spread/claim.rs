@@ -6,7 +6,8 @@
 
 use std::sync::Arc;
 
-use jiff::{Timestamp, Unit};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{
     api::SubsetStatus,
@@ -75,7 +76,8 @@ impl Claim for Take {
     type Gain = Option<Place>;
 
     fn take(&self, spread: &mut Spread, now: Timestamp) -> Taken<Option<Place>> {
-        let now = now.round(Unit::Second).unwrap_or(now);
+        // As Kubernetes writes times.
+        let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
         let known = spread.status.versioned_subset_statuses.get(&*self.revision).filter(|array| !array.is_empty());
         let array = known.cloned().unwrap_or_else(|| spread.initial(self.total.unwrap_or_default()));
         let (taken, array) = match &self.want {
@@ -150,7 +152,7 @@ impl Take {
     fn is_overfull(&self, spread: &Spread, place: &SubsetStatus) -> bool {
         let Some(subset) = spread.rules.subset(&place.name) else { return false };
         let most = match (&subset.max_replicas, self.total) {
-            (Some(k8s_openapi::apimachinery::pkg::util::intstr::IntOrString::String(_)), None) | (None, _) => return false,
+            (Some(IntOrString::String(_)), None) | (None, _) => return false,
             (_, total) => limit(subset, total.unwrap_or_default()).unwrap_or(i32::MAX),
         };
         let count = |notes: usize| i64::try_from(notes).unwrap_or(i64::MAX);

@@ -23,3 +23,13 @@ pub fn inject(pod: &Value, subset: &Subset, mark: &Mark, edits: &mut Edits) -> R
     let _ = (subset, mark, edits);
     Ok(pod.clone())
 }
+
+/// Whether a pod is as its place makes it already.
+pub fn is_injected(_: &Value, _: &Subset, _: &Mark) -> bool {
+    false
+}
+
+/// Takes from a pod what it says of a place that it does not have.
+pub fn unplace(pod: &Value, _: &mut Edits) -> Value {
+    pod.clone()
+}

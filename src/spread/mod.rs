@@ -6,9 +6,12 @@
 //! The reconciler ([`plan`]) counts the pods that there are, forgets what did not come, and says in which order pods are to go.
 
 pub mod api;
+pub mod choose;
 pub mod claim;
 pub mod index;
 pub mod inject;
 pub mod keys;
 pub mod mark;
 pub mod pod;
+pub mod schema;
+pub mod v1alpha1;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::State;
+use super::{Snapshot, State};
 use crate::{
     plan::Key,
     spread::{api::WorkloadSpread, index::Spread},
@@ -63,4 +63,18 @@ impl State {
 
 pub(super) fn key(namespace: &Arc<str>, name: &Arc<str>) -> Key {
     Key::Spread { namespace: Arc::clone(namespace), name: Arc::clone(name) }
+}
+
+impl Snapshot<'_> {
+    /// How many pods the target of a spread should have, if that can be told from what is mirrored.
+    pub fn total_of(&self, spread: &Spread) -> Option<i32> {
+        let target = spread.rules.target.as_ref().filter(|_| spread.rules.paths.is_empty())?;
+        let owner = target.owner();
+        self.workloads.get(&spread.namespace, &owner).map(|workload| workload.wanted())
+    }
+
+    /// How many pods the target of a spread should have, from the object itself.
+    pub fn total_in(&self, _: &Spread, _: &serde_json::Value) -> i32 {
+        0
+    }
 }

@@ -21,6 +21,7 @@ use crate::support::{Cluster, Sandbox, deployment};
 pub(crate) const DEFINITION: &str = include_str!("../../manifests/crds/sidecarsets.apps.kruise.io.yaml");
 pub(crate) const WEBHOOKS: &str = include_str!("../../manifests/webhooks.yaml");
 const BUDGETS: &str = include_str!("../../manifests/crds/podunavailablebudgets.policy.kruise.io.yaml");
+const SPREADS: &str = include_str!("../../manifests/crds/workloadspreads.apps.kruise.io.yaml");
 const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// A sandbox whose pods go through a server of ours, one of the replicas that all tests share.
@@ -44,7 +45,7 @@ pub(crate) async fn served_from(cluster: &Arc<Cluster>, purpose: &str, namespace
 
 /// Makes our kinds known to the API server.
 pub(crate) async fn define(cluster: &Cluster) -> Result<()> {
-    for definition in [DEFINITION, BUDGETS] {
+    for definition in [DEFINITION, BUDGETS, SPREADS] {
         for document in applying::documents(definition)? {
             applying::apply(&cluster.client(), "", document).await?;
         }

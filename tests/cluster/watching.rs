@@ -11,6 +11,7 @@ use futures::TryStreamExt;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource, ResourceExt};
+use outrigger::cluster::watch::Pauses;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -54,7 +55,8 @@ where
     pub(crate) async fn until(self, what: &str, done: impl Fn(&[&K]) -> bool) -> Result<Vec<K>> {
         let (mut seen, mut trouble) = (Seen::default(), None);
         let waiting = async {
-            let mut events = pin!(watcher(self.api, self.config).default_backoff());
+            // Like a server's: kube's own pauses would be longer than most waits if the API server was away for some seconds.
+            let mut events = pin!(watcher(self.api, self.config).backoff(Pauses::default()));
             loop {
                 let event = match events.try_next().await {
                     Ok(event) => event.context("the watch ended")?,

@@ -4,6 +4,7 @@ mod budgets;
 mod definition;
 mod examples;
 mod protection;
+mod spreads;
 
 use std::path::{Path, PathBuf};
 
@@ -128,7 +129,7 @@ fn cert_manager_writes_the_authority_into_every_definition() {
     };
     let crds: Vec<Value> = rendered.iter().filter(|file| file.path.starts_with("crds")).flat_map(|file| documents(&file.text)).collect();
     assert_eq!(names(&patches), names(&crds));
-    assert_eq!(names(&crds).len(), 2);
+    assert_eq!(names(&crds).len(), 3);
 }
 
 #[test]
@@ -178,6 +179,10 @@ fn the_server_may_do_what_it_does_and_nothing_else() {
             {"apiGroups": [""], "resources": ["replicationcontrollers"], "verbs": read},
             {"apiGroups": ["apps.kruise.io"], "resources": ["clonesets", "statefulsets"], "verbs": read},
             {"apiGroups": ["*"], "resources": ["*/scale"], "verbs": ["get"]},
+            {"apiGroups": ["apps.kruise.io"], "resources": ["workloadspreads"], "verbs": read},
+            {"apiGroups": ["apps.kruise.io"], "resources": ["workloadspreads/status"], "verbs": ["patch"]},
+            {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": read},
+            {"apiGroups": [""], "resources": ["pods"], "verbs": ["delete"]},
         ])
     );
     let lease =

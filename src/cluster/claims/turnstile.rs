@@ -58,6 +58,8 @@ pub trait Queueable: Claim<Object: Purse, Gain: Send> + Send + Sync + 'static {
     fn key(&self) -> Key;
     /// What it gives if its object does not exist.
     fn without(&self) -> Self::Gain;
+    /// How long a turn may take. A claim may have to wait for the turn before its own, and its hook has to answer after that.
+    const PATIENCE: Duration;
 }
 
 /// Namespace and name of an object.
@@ -68,12 +70,15 @@ pub type Key = (Arc<str>, Arc<str>);
 pub enum Trouble {
     /// There is nothing left to be taken.
     Refused(Denial),
-    /// Nobody can tell, and why.
-    Unsettled(String),
+    /// Nobody can tell.
+    Unsettled {
+        /// Why.
+        problem: String,
+        /// Whether it may be otherwise in a moment.
+        will_pass: bool,
+    },
 }
 
-/// How long a turn may take. A hook has 5 s to answer, and a claim may have to wait for the turn before its own.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// How long others are waited for before a turn begins. Those who were answered a moment ago ask next, and a write for each would keep
 /// all of them waiting, and meet those of other replicas. As long as some come, more are waited for.
 const GATHERING: Duration = Duration::from_millis(5);
@@ -91,6 +96,7 @@ type Queues<C> = HashMap<Key, Vec<Queued<C>>>;
 struct Queued<C: Claim> {
     claim: C,
     is_trial: bool,
+    since: Instant,
     tell: oneshot::Sender<Told<C>>,
 }
 
@@ -124,28 +130,26 @@ impl<C: Queueable> Turnstile<C> {
         let is_first = {
             let mut queues = self.queues.lock();
             let is_first = !queues.contains_key(&key);
-            queues.entry(key.clone()).or_default().push(Queued { claim, is_trial, tell });
+            queues.entry(key.clone()).or_default().push(Queued { claim, is_trial, since: Instant::now(), tell });
             is_first
         };
         if is_first {
             self.tasks.spawn(self.clone().serve(key));
         }
-        told.await.unwrap_or_else(|_| Err(Trouble::Unsettled("the server is stopping".to_owned())))
+        told.await.unwrap_or_else(|_| Err(passing("the server is stopping")))
     }
 
     /// Serves a queue until it is empty.
     async fn serve(self: Arc<Self>, key: Key) {
         loop {
             self.gather(&key).await;
-            let mut turn = self.next(&key);
-            if turn.is_empty() {
-                return;
-            }
+            let Some(mut turn) = self.next(&key) else { return };
             // Whatever becomes of this turn, the next one has to come.
             let served = AssertUnwindSafe(self.turn(&key, &mut turn)).catch_unwind().await;
             let results = served.unwrap_or_else(|_| {
                 tracing::error!(namespace = %key.0, name = %key.1, kind = C::Object::KIND.kind, "taking from an object panicked");
-                undecided(&turn, "the server has failed; see its log")
+                let problem = "the server has failed; see its log".to_owned();
+                undecided(&turn, &Doubt { problem, will_pass: false })
             });
             for (queued, result) in turn.into_iter().zip(results) {
                 // Whoever asked may have hung up.
@@ -171,14 +175,21 @@ impl<C: Queueable> Turnstile<C> {
         self.queues.lock().get(key).map_or(0, Vec::len)
     }
 
-    /// All that wait in a queue; where nobody waits, it is given up.
-    fn next(&self, key: &Key) -> Vec<Queued<C>> {
+    /// All that wait in a queue; where nobody waits, it is given up. Nothing is taken for those whose hook has no time left.
+    fn next(&self, key: &Key) -> Option<Vec<Queued<C>>> {
         let mut queues = self.queues.lock();
         let turn = queues.get_mut(key).map(std::mem::take).unwrap_or_default();
         if turn.is_empty() {
             queues.remove(key);
+            return None;
         }
-        turn
+        drop(queues);
+        let (late, turn): (Vec<_>, Vec<_>) = turn.into_iter().partition(|queued| queued.since.elapsed() > C::PATIENCE);
+        for queued in late {
+            // Whoever asked may have hung up.
+            let _ = queued.tell.send(Err(passing("too many wait for it")));
+        }
+        Some(turn)
     }
 
     /// Those who came since the turn began.
@@ -189,13 +200,13 @@ impl<C: Queueable> Turnstile<C> {
     /// What becomes of those whose turn it is. If it takes more than one attempt, those who came meanwhile go along.
     async fn turn(&self, key: &Key, turn: &mut Vec<Queued<C>>) -> Vec<Told<C>> {
         let (begun, (namespace, name)) = (Instant::now(), key);
-        let deadline = begun + PATIENCE;
+        let deadline = begun + C::PATIENCE;
         let target = Target { kind: C::Object::KIND, namespace: namespace.to_string(), name: name.to_string(), uid: String::new() };
         let mut known = C::Object::known(&self.feed.state.read().snapshot(), namespace, name);
         let mut is_live = false;
         loop {
             if let Some(before) = &known {
-                if begun.elapsed() < PATIENCE / 2 {
+                if begun.elapsed() < C::PATIENCE / 2 {
                     turn.append(&mut self.latecomers(key));
                 }
                 let mut after = C::Object::clone(before);
@@ -206,7 +217,7 @@ impl<C: Queueable> Turnstile<C> {
                     match self.write(&target, before, &after, deadline).await {
                         Ok(()) => return taken.into_iter().map(told).collect(),
                         Err(failure) if Instant::now() < deadline && may_be_tried_again(&failure) => pause(&failure).await,
-                        Err(failure) => return undecided(turn, &format!("the {} could not be written: {failure}", C::Object::KIND.kind)),
+                        Err(failure) => return undecided(turn, &could_not("written", C::Object::KIND, &failure)),
                     }
                 } else if is_live || is_held {
                     return taken.into_iter().map(told).collect();
@@ -229,13 +240,13 @@ impl<C: Queueable> Turnstile<C> {
         let request = requests(target).patch_subresource("status", &target.name, &parameters, &body);
         self.metrics.claim_writes.inc();
         let written = timeout_at(deadline, send::<<C::Object as Purse>::Stored>(&self.client, request)).await;
-        let written = C::Object::compile(written.unwrap_or_else(|_| Err(Failure::Unknown(late())))?);
+        let written = C::Object::compile(written.unwrap_or_else(|_| Err(Failure::Unknown(late::<C>())))?);
         self.feed.change(|state| written.assume(state));
         Ok(())
     }
 
     /// The object as it is; `None` if there is none.
-    async fn live(&self, target: &Target, deadline: Instant) -> Result<Option<Arc<C::Object>>, String> {
+    async fn live(&self, target: &Target, deadline: Instant) -> Result<Option<Arc<C::Object>>, Doubt> {
         let request = requests(target).get(&target.name, &GetParams::default());
         match timeout_at(deadline, send::<<C::Object as Purse>::Stored>(&self.client, request)).await {
             Ok(Ok(live)) => {
@@ -244,8 +255,8 @@ impl<C: Queueable> Turnstile<C> {
                 Ok(Some(Arc::new(live)))
             }
             Ok(Err(Failure::Outdated(_))) => Ok(None),
-            Ok(Err(failure)) => Err(format!("the {} could not be read: {failure}", C::Object::KIND.kind)),
-            Err(_) => Err(late()),
+            Ok(Err(failure)) => Err(could_not("read", C::Object::KIND, &failure)),
+            Err(_) => Err(Doubt { problem: late::<C>(), will_pass: true }),
         }
     }
 }
@@ -267,10 +278,25 @@ async fn pause(failure: &Failure) {
     sleep(if is_conflict { AFTER_A_CONFLICT.mul_f64(fastrand::f64()) } else { AFTER_TROUBLE }).await;
 }
 
-fn undecided<C: Queueable>(turn: &[Queued<C>], problem: &str) -> Vec<Told<C>> {
-    turn.iter().map(|_| Err(Trouble::Unsettled(problem.to_owned()))).collect()
+/// Why nobody can tell.
+struct Doubt {
+    problem: String,
+    will_pass: bool,
 }
 
-fn late() -> String {
-    format!("the API server did not answer within {} s", PATIENCE.as_secs())
+fn could_not(what: &str, kind: Kind, failure: &Failure) -> Doubt {
+    let will_pass = !matches!(failure, Failure::Refused(_) | Failure::Invalid(_));
+    Doubt { problem: format!("the {} could not be {what}: {failure}", kind.kind), will_pass }
+}
+
+fn undecided<C: Queueable>(turn: &[Queued<C>], Doubt { problem, will_pass }: &Doubt) -> Vec<Told<C>> {
+    turn.iter().map(|_| Err(Trouble::Unsettled { problem: problem.clone(), will_pass: *will_pass })).collect()
+}
+
+fn passing(problem: &str) -> Trouble {
+    Trouble::Unsettled { problem: problem.to_owned(), will_pass: true }
+}
+
+fn late<C: Queueable>() -> String {
+    format!("the API server did not answer within {} s", C::PATIENCE.as_secs_f32())
 }

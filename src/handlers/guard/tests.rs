@@ -64,7 +64,7 @@ fn wanted(verdict: Verdict) -> Vec<(String, Operation)> {
                 other @ Claim::Spread(_) => panic!("{other:?}"),
             })
             .collect(),
-        other @ Claim::Spread(_) => panic!("{other:?}"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -143,12 +143,12 @@ fn an_eviction_of_a_pod_that_is_not_known_to_be_guarded_is_judged_by_what_the_ap
     let answered = |answer: Answer| {
         let Verdict::Ask(ask) = asked(&state, evicted) else { panic!("nobody was asked") };
         assert_eq!(ask.questions, [Question::Pod { namespace: "shop".to_owned(), name: "web-1".to_owned() }]);
-        ask.settle(vec![answer], &crate::state::State::default().snapshot(), jiff::Timestamp::UNIX_EPOCH)
+        ask.settle(vec![answer], &state.snapshot(), NOW)
     };
     assert_eq!(wanted(answered(Answer::Found(pod(Some("web")).to_string()))), one("web", Operation::Evict));
     assert_eq!(wanted(answered(Answer::Found(pod(None).to_string()))), []);
     assert_eq!(wanted(answered(Answer::Absent)), []);
-    let denied = |verdict: Verdict| match verdict.unasked(&crate::state::State::default().snapshot(), jiff::Timestamp::UNIX_EPOCH).outcome {
+    let denied = |verdict: Verdict| match verdict.unasked(&state.snapshot(), NOW).outcome {
         Outcome::Deny(denial) => (denial.code, denial.retry_after),
         Outcome::Allow(_) => panic!("admitted"),
     };
@@ -166,13 +166,9 @@ fn a_dry_run_is_one_whoever_says_so() {
     let state = state(all_gates(), &[budget("web", &of_web(1), 1)]);
     let is_dry = |change: fn(&mut Value)| match asked(&state, change) {
         Verdict::Claim(claims) => claims.is_dry_run,
-        Verdict::Ask(ask) => match ask.settle(
-            vec![Answer::Found(pod(Some("web")).to_string())],
-            &crate::state::State::default().snapshot(),
-            jiff::Timestamp::UNIX_EPOCH,
-        ) {
+        Verdict::Ask(ask) => match ask.settle(vec![Answer::Found(pod(Some("web")).to_string())], &state.snapshot(), NOW) {
             Verdict::Claim(claims) => claims.is_dry_run,
-            other @ Claim::Spread(_) => panic!("{other:?}"),
+            other => panic!("{other:?}"),
         },
         Verdict::Decided(decision) => panic!("{decision:?}"),
     };
@@ -229,12 +225,9 @@ fn gates_switch_what_is_guarded_against() {
 #[test]
 fn with_which_code_evictions_are_refused_can_be_chosen() {
     let gates = Gates::default().refusing_evictions_with(EvictionCode::Forbidden);
-    let Verdict::Ask(ask) = asked(&state(gates, &[budget("web", &of_web(1), 0)]), evicted) else { panic!("nobody was asked") };
-    let Verdict::Claim(claims) = ask.settle(
-        vec![Answer::Found(pod(Some("web")).to_string())],
-        &crate::state::State::default().snapshot(),
-        jiff::Timestamp::UNIX_EPOCH,
-    ) else {
+    let state = state(gates, &[budget("web", &of_web(1), 0)]);
+    let Verdict::Ask(ask) = asked(&state, evicted) else { panic!("nobody was asked") };
+    let Verdict::Claim(claims) = ask.settle(vec![Answer::Found(pod(Some("web")).to_string())], &state.snapshot(), NOW) else {
         panic!("no claim")
     };
     assert!(claims.claims.iter().all(|claim| matches!(claim, Claim::Budget(take) if take.eviction_code == 403)));
@@ -244,9 +237,7 @@ fn with_which_code_evictions_are_refused_can_be_chosen() {
 fn a_pod_that_cannot_be_read_is_refused_with_where_and_why() {
     let state = state(Gates::default(), &[budget("web", &of_web(1), 1)]);
     let verdict = asked(&state, |request| request["oldObject"]["spec"]["containers"] = json!("many"));
-    let Outcome::Deny(denial) = verdict.unasked(&crate::state::State::default().snapshot(), jiff::Timestamp::UNIX_EPOCH).outcome else {
-        panic!("admitted")
-    };
+    let Outcome::Deny(denial) = verdict.unasked(&state.snapshot(), NOW).outcome else { panic!("admitted") };
     assert_eq!(denial.code, 400);
     assert!(denial.message.starts_with("spec.containers: invalid type"), "{}", denial.message);
 }
