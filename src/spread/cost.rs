@@ -8,7 +8,7 @@ use std::{cmp::Ordering, sync::Arc};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    group::{Groups, revision_of},
+    group::Groups,
     index::limit,
     picture::Picture,
     pod::Pod,
@@ -100,12 +100,6 @@ pub fn quiet_at(picture: &Picture, now: Timestamp) -> Option<Timestamp> {
     let after = |at: Timestamp, wait| at.saturating_add(wait).unwrap_or(at);
     let due = after(latest, QUIET).min(after(begun, LONGEST));
     (now < due).then_some(due)
-}
-
-/// The revision of a pod whose costs are counted.
-#[cfg(test)]
-pub(super) fn revision_in_tests(pod: &Pod) -> &str {
-    revision_of(pod)
 }
 
 #[cfg(test)]

@@ -50,6 +50,21 @@ pub fn total(object: &Value, paths: &[String]) -> (i32, Vec<PathError>) {
     (i32::try_from(total.max(0)).unwrap_or(i32::MAX), errors)
 }
 
+/// How many pods a workload should have by what it says itself, and what is wrong with what a spread says of that. Without paths it is
+/// the number that workloads of its kind have. (Kubernetes takes one that is missing for 1.)
+pub fn wanted(kind: &str, paths: &[String], object: &Value) -> (i32, Vec<PathError>) {
+    if !paths.is_empty() {
+        return total(object, paths);
+    }
+    let (member, missing) = match kind {
+        "Job" => ("parallelism", 1),
+        "Deployment" | "ReplicaSet" | "StatefulSet" | "CloneSet" => ("replicas", 1),
+        _ => ("replicas", 0),
+    };
+    let number = object.get("spec").and_then(|spec| spec.get(member)).and_then(Value::as_i64).unwrap_or(missing);
+    (i32::try_from(number.max(0)).unwrap_or(i32::MAX), Vec::new())
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -81,6 +96,15 @@ mod tests {
         ] {
             assert_eq!(at(path), Err(format!("{path:?}: {expected}")));
         }
+    }
+
+    #[test]
+    fn without_paths_it_is_the_number_of_the_kind() {
+        let of = |kind: &str, object| wanted(kind, &[], &object);
+        let object = json!({"spec": {"replicas": 3, "parallelism": 4}});
+        assert_eq!([of("Deployment", object.clone()).0, of("Job", object.clone()).0, of("Flow", object.clone()).0], [3, 4, 3]);
+        assert_eq!([of("CloneSet", json!({})).0, of("Job", json!({"spec": {}})).0, of("Flow", json!({})).0], [1, 1, 0]);
+        assert_eq!(wanted("Job", &["spec.replicas".to_owned()], &object), (3, vec![]));
     }
 
     #[test]

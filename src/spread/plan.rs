@@ -13,7 +13,7 @@ use super::{
     count::{Count, count},
     group::{Groups, Subsets, group, is_stranger},
     index::Spread,
-    inject::metadata_patch,
+    adopt::metadata_patch,
     keys::DELETION_COST,
     mark::Mark,
     picture::Picture,

@@ -1,11 +1,22 @@
 //! How spreads get into the picture.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
-use super::{Snapshot, State};
+use super::{Snapshot, State, lineage::Lineage};
 use crate::{
+    base::{selector::Labels, workload::Workload},
     plan::Key,
-    spread::{api::WorkloadSpread, index::Spread},
+    spread::{
+        api::WorkloadSpread,
+        index::Spread,
+        keys::NO_REVISION,
+        paths::{PathError, wanted},
+        picture::{Departed, Picture},
+        pod::Pod,
+    },
 };
 
 impl State {
@@ -13,12 +24,13 @@ impl State {
     pub fn apply_spread(&mut self, spread: WorkloadSpread) {
         let spread = Spread::compile(spread);
         let (key, namespace, is_terminating) = (key(&spread.namespace, &spread.name), Arc::clone(&spread.namespace), spread.is_terminating);
+        let rules = Arc::clone(&spread.rules);
         let (before, is_changed) = self.spreads.apply(spread);
         if is_changed {
             self.touched.insert(key);
         }
         // Another one may have had its pods, or have them now.
-        if before.is_none_or(|before| before.is_terminating != is_terminating) {
+        if before.is_none_or(|before| before.is_terminating != is_terminating || before.rules != rules) {
             self.touch_spreads_in(&namespace, |_| true);
         }
     }
@@ -66,15 +78,102 @@ pub(super) fn key(namespace: &Arc<str>, name: &Arc<str>) -> Key {
 }
 
 impl Snapshot<'_> {
-    /// How many pods the target of a spread should have, if that can be told from what is mirrored.
+    /// How many pods the target of a spread should have, if that can be told from what is mirrored. What is not mirrored yet has to be
+    /// asked for, and so have the places in a workload that a spread names.
     pub fn total_of(&self, spread: &Spread) -> Option<i32> {
         let target = spread.rules.target.as_ref().filter(|_| spread.rules.paths.is_empty())?;
-        let owner = target.owner();
-        self.workloads.get(&spread.namespace, &owner).map(|workload| workload.wanted())
+        self.workload(&spread.namespace, &target.owner()).map(|workload| workload.wanted())
     }
 
     /// How many pods the target of a spread should have, from the object itself.
-    pub fn total_in(&self, _: &Spread, _: &serde_json::Value) -> i32 {
-        0
+    pub fn total_in(&self, spread: &Spread, object: &serde_json::Value) -> i32 {
+        self.wanted_in(spread, object).0
+    }
+
+    /// The same, with what is wrong with the paths that the spread names: a bad one counts for nothing.
+    pub fn wanted_in(&self, spread: &Spread, object: &serde_json::Value) -> (i32, Vec<PathError>) {
+        let kind = spread.rules.target.as_ref().map(|target| &*target.kind).unwrap_or_default();
+        wanted(kind, &spread.rules.paths, object)
+    }
+
+    /// Everything that the reconciler of a spread looks at but for what is not mirrored, to be taken along; `None` if there is no such
+    /// spread.
+    pub fn picture_of_spread(&self, namespace: &str, name: &str) -> Option<Picture> {
+        let spread = Arc::clone(self.spreads.get(namespace, name)?);
+        let mut rivals: Vec<_> = self.spreads.of_namespace(namespace).filter(|spread| !spread.is_terminating).cloned().collect();
+        rivals.sort_by(|one, other| (one.created, &one.name).cmp(&(other.created, &other.name)));
+        let target = spread.rules.target.as_ref();
+        let is_scaled = target.is_some_and(|target| !self.is_mirrored(&target.group, &target.kind));
+        let (mut pods, mut candidates) = (Vec::new(), Vec::new());
+        for (owner, family) in self.placed.families(namespace) {
+            let Some(owner) = owner else { continue };
+            let lineage = self.lineage(namespace, owner);
+            for pod in family {
+                match rivals.iter().find(|rival| is_of(rival, pod, &lineage)) {
+                    Some(rival) if rival.name == spread.name => pods.push(Arc::clone(pod)),
+                    Some(_) => {}
+                    None if is_scaled && !lineage.is_whole && spread.rules.selects(&pod.labels) => candidates.push(Arc::clone(pod)),
+                    None => {}
+                }
+            }
+        }
+        pods.sort_by(|one, other| one.name.cmp(&other.name));
+        Some(Picture {
+            pods,
+            candidates,
+            total: self.total_of(&spread).unwrap_or_default(),
+            current: self.current_revision(&spread),
+            departed: self.departed(&spread),
+            listed_at: self.placed.listed_at(namespace),
+            problems: Vec::new(),
+            fits: BTreeMap::new(),
+            spread,
+        })
+    }
+
+    fn is_mirrored(&self, group: &str, kind: &str) -> bool {
+        self.workloads.is_mirrored(group, kind) || (group == "batch" && kind == "Job")
+    }
+
+    /// Pods that are gone and still noted.
+    fn departed(&self, spread: &Spread) -> Vec<Departed> {
+        let arrays = spread.status.versioned_subset_statuses.values().flatten();
+        let notes: HashSet<&str> = arrays.flat_map(|subset| subset.creating_pods.keys()).map(String::as_str).collect();
+        if notes.is_empty() {
+            return Vec::new();
+        }
+        let departed = self.placed.departed(&spread.namespace, &spread.name);
+        departed.filter(|departed| notes.contains(&*departed.key)).cloned().collect()
+    }
+
+    /// The revision whose pods are to stay when others go: that of the newest ReplicaSet of the target. (A paused Deployment may have
+    /// none for its template yet, B7.)
+    fn current_revision(&self, spread: &Spread) -> Option<Arc<str>> {
+        let target = spread.rules.target.as_ref()?;
+        let hash = |set: &Workload| {
+            let labels = &set.template_labels;
+            labels.label("pod-template-hash").filter(|hash| !hash.is_empty()).unwrap_or(NO_REVISION).into()
+        };
+        let owner = target.owner();
+        if owner.is("apps", "ReplicaSet") {
+            return self.workloads.get(&spread.namespace, &owner).map(|set| hash(set));
+        }
+        let is_its = |set: &&Arc<Workload>| {
+            let is_set = set.identity.is("apps", "ReplicaSet") && !set.is_terminating;
+            is_set && set.controller.as_ref().is_some_and(|controller| target.is(controller))
+        };
+        let sets = self.workloads.of_namespace(&spread.namespace).filter(is_its);
+        sets.max_by_key(|set| (set.revision, set.created, Arc::clone(&set.identity.name))).map(|set| hash(set))
     }
 }
+
+/// Whether a pod is a spread's: it belongs to the target, as far as known; or whose it is is not known to the top, and it says itself
+/// that this spread placed it.
+fn is_of(spread: &Spread, pod: &Pod, lineage: &Lineage) -> bool {
+    let Some(target) = spread.rules.target.as_ref().filter(|_| spread.rules.selects(&pod.labels)) else { return false };
+    let is_marked = || pod.mark.as_ref().is_some_and(|mark| mark.spread == spread.name);
+    lineage.owners.iter().any(|owner| target.is(owner)) || (!lineage.is_whole && is_marked())
+}
+
+#[cfg(test)]
+mod tests;
