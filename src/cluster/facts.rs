@@ -33,7 +33,7 @@ pub enum Life {
 
 /// Asks the API server.
 pub struct Facts {
-    client: Client,
+    pub(super) client: Client,
     /// Which kinds were served, and when that was asked.
     served: Mutex<Vec<(Kind, bool, Instant)>>,
     /// Scales of workloads.
