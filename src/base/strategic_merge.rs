@@ -83,7 +83,7 @@ pub fn subject(key: &str) -> Option<&str> {
 pub fn merge(target: &mut Map<String, Value>, mut patch: Map<String, Value>, shape: &Shape) -> Result<(), MergeError> {
     match take_directive(&mut patch)?.as_deref() {
         Some("replace") => {
-            *target = cleaned(patch)?;
+            *target = patch;
             return Ok(());
         }
         Some("delete") => {
@@ -110,7 +110,7 @@ fn set_orders(target: &mut Map<String, Value>, patch: &mut Map<String, Value>, s
         if let Some(value) = patch.shift_remove(name) {
             merge_member(target, name.to_owned(), value, shape)?;
         }
-        let key = shape.lists.iter().find(|list| list.name == name).map(|list| list.key);
+        let key = list_of(shape, name).map(|list| list.key);
         if let Some(Value::Array(items)) = target.get_mut(name) {
             *items = arrange(std::mem::take(items), &order, &before, key);
         }
@@ -137,10 +137,11 @@ fn merge_member(target: &mut Map<String, Value>, key: String, value: Value, shap
         (Some(Value::Object(old)), Value::Object(new)) => merge(old, new, inner)?,
         (Some(Value::Array(old)), Value::Array(new)) => merge_list(old, new, &key, shape)?,
         (_, Value::Object(new)) => {
-            target.insert(key, Value::Object(cleaned(new)?));
+            target.insert(key, Value::Object(cleaned(new, inner)?));
         }
         (_, Value::Array(new)) => {
-            target.insert(key, Value::Array(cleaned_items(new)?));
+            let item = list_of(shape, &key).map_or(PLAIN, |list| list.item);
+            target.insert(key, Value::Array(cleaned_items(new, item)?));
         }
         (_, value) => {
             target.insert(key, value);
@@ -150,10 +151,10 @@ fn merge_member(target: &mut Map<String, Value>, key: String, value: Value, shap
 }
 
 fn merge_list(target: &mut Vec<Value>, patch: Vec<Value>, name: &str, shape: &Shape) -> Result<(), MergeError> {
-    if let Some(list) = shape.lists.iter().find(|list| list.name == name) {
+    if let Some(list) = list_of(shape, name) {
         return merge_items(target, patch, list);
     }
-    let mut patch = cleaned_items(patch)?;
+    let mut patch = cleaned_items(patch, PLAIN)?;
     if shape.sets.contains(&name) {
         let before = target.clone();
         let mut all = std::mem::take(target);
@@ -182,7 +183,7 @@ fn merge_items(target: &mut Vec<Value>, patch: Vec<Value>, list: &KeyedList) -> 
         }
     }
     if replaces {
-        *target = cleaned_items(items)?;
+        *target = cleaned_items(items, list.item)?;
         return Ok(());
     }
     let before = target.clone();
@@ -213,10 +214,14 @@ fn merge_item(target: &mut Vec<Value>, item: &Value, list: &KeyedList) -> Result
     match target.iter_mut().find(|old| old.get(list.key) == key) {
         Some(Value::Object(old)) => merge(old, patch.clone(), list.item),
         _ => {
-            target.push(Value::Object(cleaned(patch.clone())?));
+            target.push(Value::Object(cleaned(patch.clone(), list.item)?));
             Ok(())
         }
     }
+}
+
+fn list_of<'s>(shape: &'s Shape, name: &str) -> Option<&'s KeyedList> {
+    shape.lists.iter().find(|list| list.name == name)
 }
 
 fn take_directive(patch: &mut Map<String, Value>) -> Result<Option<String>, MergeError> {

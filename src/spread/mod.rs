@@ -26,3 +26,4 @@ pub mod pod;
 pub mod schema;
 pub mod tell;
 pub mod v1alpha1;
+pub mod whitelist;

@@ -26,7 +26,7 @@ use crate::{
         history::concerning, index::SetIndex, member::Member, plan::Picture, revision::Revisions, rollout::Rollout, select,
         validate::World, whitelist::Whitelist,
     },
-    spread::index::Spreads,
+    spread::{self, index::Spreads},
 };
 
 /// Everything that decisions look at.
@@ -37,6 +37,7 @@ pub struct State {
     namespaces: HashMap<String, BTreeMap<String, String>>,
     leaving: HashSet<String>,
     whitelist: Whitelist,
+    spread_whitelist: spread::whitelist::Whitelist,
     gates: Gates,
     tally: Tally,
     rollouts: HashMap<Arc<str>, Arc<Rollout>>,
@@ -69,6 +70,8 @@ pub struct Snapshot<'s> {
     pub budgets: &'s Budgets,
     /// All spreads.
     pub spreads: &'s Spreads,
+    /// Which workloads of other kinds may be spread.
+    pub spread_whitelist: &'s spread::whitelist::Whitelist,
     /// All pods, as budgets see them.
     pub subjects: &'s Subjects,
     /// The pods that spreads look at.
@@ -104,6 +107,7 @@ impl State {
             finished: &self.finished,
             budgets: &self.budgets,
             spreads: &self.spreads,
+            spread_whitelist: &self.spread_whitelist,
             subjects: &self.subjects,
             placed: &self.placed,
             workloads: &self.workloads,

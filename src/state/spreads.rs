@@ -16,6 +16,7 @@ use crate::{
         paths::{PathError, wanted},
         picture::{Departed, Picture},
         pod::Pod,
+        whitelist::Whitelist,
     },
 };
 
@@ -46,6 +47,14 @@ impl State {
     /// A spread as it has become here, where there is nobody else who changes it.
     pub fn replace_spread(&mut self, spread: Spread) {
         self.spreads.replace(spread);
+    }
+
+    /// The owner of the cluster has decided anew which workloads of other kinds may be spread: each spread may see others than before.
+    pub(super) fn set_spread_whitelist(&mut self, whitelist: Whitelist) {
+        if self.spread_whitelist != whitelist {
+            self.spread_whitelist = whitelist;
+            self.touched.extend(self.spreads.all().map(|spread| key(&spread.namespace, &spread.name)));
+        }
     }
 
     /// A spread was deleted.
@@ -93,7 +102,16 @@ impl Snapshot<'_> {
     /// The same, with what is wrong with the paths that the spread names: a bad one counts for nothing.
     pub fn wanted_in(&self, spread: &Spread, object: &serde_json::Value) -> (i32, Vec<PathError>) {
         let kind = spread.rules.target.as_ref().map(|target| &*target.kind).unwrap_or_default();
-        wanted(kind, &spread.rules.paths, object)
+        wanted(kind, &self.paths_of(spread), object)
+    }
+
+    /// Where in the target it stands how many pods there should be: as the spread says, or as the whitelist does for the kind.
+    pub fn paths_of(&self, spread: &Spread) -> Vec<String> {
+        if !spread.rules.paths.is_empty() {
+            return spread.rules.paths.clone();
+        }
+        let listed = spread.rules.target.as_ref().and_then(|target| self.spread_whitelist.replicas_path(&target.group, &target.kind));
+        listed.map(str::to_owned).into_iter().collect()
     }
 
     /// Everything that the reconciler of a spread looks at but for what is not mirrored, to be taken along; `None` if there is no such
@@ -131,7 +149,8 @@ impl Snapshot<'_> {
         })
     }
 
-    fn is_mirrored(&self, group: &str, kind: &str) -> bool {
+    /// Whether all workloads of a kind are known that still make pods, Jobs among them.
+    pub fn is_mirrored(&self, group: &str, kind: &str) -> bool {
         self.workloads.is_mirrored(group, kind) || (group == "batch" && kind == "Job")
     }
 

@@ -7,12 +7,18 @@ use serde_json::Value;
 /// and it stood in front. So what only the patch has comes before what only the object had, unless an item of both stands between
 /// them. Items are told apart by the member `key`, or as a whole.
 pub(super) fn arrange(items: Vec<Value>, named: &[Value], before: &[Value], key: Option<&str>) -> Vec<Value> {
-    let place = |list: &[Value], item: &Value| list.iter().position(|other| identity(other, key) == identity(item, key));
+    let same = |one: &Value, other: &Value| identity(one, key) == identity(other, key);
+    let nths: Vec<usize> =
+        items.iter().enumerate().map(|(at, item)| items.iter().take(at).filter(|other| same(other, item)).count()).collect();
+    // Of several items with one key each has the place of its number, and those beyond that the last.
+    let place = |list: &[Value], item: &Value, nth: usize| {
+        list.iter().enumerate().filter(|(_, other)| same(other, item)).map(|(at, _)| at).take(nth + 1).last()
+    };
     let mut arranged = Vec::with_capacity(items.len());
     let (mut mine, mut others) = (Vec::new(), Vec::new());
-    for item in items {
-        let stood = place(before, &item);
-        match place(named, &item) {
+    for (item, nth) in items.into_iter().zip(nths) {
+        let stood = place(before, &item, nth);
+        match place(named, &item, nth) {
             Some(rank) => mine.push((rank, stood, item)),
             None => others.push((stood, item)),
         }

@@ -39,7 +39,7 @@ fn keyed_lists_merge_item_by_item_at_every_depth() {
 fn directives_replace_delete_and_retain() {
     let target = || json!({"spec": {"x": 1, "containers": [{"name": "a", "image": "1"}, {"name": "b"}]}});
     for (patch, want) in [
-        (json!({"spec": {"$patch": "replace", "containers": null}}), json!({"spec": {}})),
+        (json!({"spec": {"$patch": "replace", "containers": null}}), json!({"spec": {"containers": null}})),
         (json!({"spec": {"$patch": "delete"}}), json!({"spec": {}})),
         (json!({"spec": {"containers": [{"name": "a", "$patch": "delete"}]}}), json!({"spec": {"x": 1, "containers": [{"name": "b"}]}})),
         (json!({"spec": {"containers": [{"$patch": "replace"}, {"name": "c"}]}}), json!({"spec": {"x": 1, "containers": [{"name": "c"}]}})),
@@ -77,8 +77,16 @@ fn an_order_that_the_patch_states_is_kept() {
     let target = || json!({"spec": {"tags": ["p", "q", "r"], "containers": [{"name": "a"}, {"name": "b"}, {"name": "c"}]}});
     for (patch, containers, tags) in [
         (json!({"$setElementOrder/containers": [{"name": "c"}, {"name": "a"}]}), "b c a", "p q r"),
-        (json!({"$setElementOrder/containers": [{"name": "x"}, {"name": "c"}, {"name": "a"}], "containers": [{"name": "x"}]}), "x b c a", "p q r"),
-        (json!({"containers": [{"$patch": "delete", "name": "b"}], "$setElementOrder/containers": [{"name": "c"}, {"name": "a"}]}), "c a", "p q r"),
+        (
+            json!({"$setElementOrder/containers": [{"name": "x"}, {"name": "c"}, {"name": "a"}], "containers": [{"name": "x"}]}),
+            "x b c a",
+            "p q r",
+        ),
+        (
+            json!({"containers": [{"$patch": "delete", "name": "b"}], "$setElementOrder/containers": [{"name": "c"}, {"name": "a"}]}),
+            "c a",
+            "p q r",
+        ),
         (json!({"$setElementOrder/tags": ["r", "s", "p"], "tags": ["s"], "$setElementOrder/nothing": ["x"]}), "a b c", "q r s p"),
     ] {
         let Ok(got) = merged(target(), json!({"spec": patch.clone()})) else { panic!("{patch}") };
@@ -97,15 +105,18 @@ fn primitives_are_deleted_from_any_list_and_united_only_where_it_is_said() {
         (json!({"$deleteFromPrimitiveList/args": ["a"]}), "a b", "b"),
         (json!({"tags": ["c"], "args": ["c"]}), "c a b", "c"),
     ] {
-        let list = |text: &str| text.split(' ').collect::<Vec<_>>();
-        assert_eq!(merged(target(), json!({"spec": patch})), Ok(json!({"spec": {"tags": list(tags), "args": list(args)}})));
+        let [tags, args] = [tags, args].map(|text| text.split(' ').collect::<Vec<_>>());
+        assert_eq!(merged(target(), json!({"spec": patch})), Ok(json!({"spec": {"tags": tags, "args": args}})));
     }
 }
 
 #[test]
 fn what_was_not_there_is_taken_over_without_directives_whatever_its_keys() {
     for (patch, want) in [
-        (json!({"spec": {"containers": [{"image": "1"}, {"image": "1"}]}}), json!({"spec": {"containers": [{"image": "1"}, {"image": "1"}]}})),
+        (
+            json!({"spec": {"containers": [{"image": "1"}, {"image": "1"}]}}),
+            json!({"spec": {"containers": [{"image": "1"}, {"image": "1"}]}}),
+        ),
         (
             json!({"spec": {"$retainKeys": ["containers"], "$setElementOrder/tags": ["a"], "$deleteFromPrimitiveList/tags": ["a"],
                 "containers": [{"$patch": "delete", "name": "a"}, {"$patch": "merge", "name": "b", "env": [{"$patch": "replace"}, {"name": "E", "value": null}]}]}}),
@@ -130,7 +141,10 @@ fn of_two_items_with_one_key_the_one_that_is_as_the_patch_says_is_meant() {
 fn what_cannot_be_merged_is_said() {
     let target = || json!({"spec": {"containers": []}});
     for (patch, want) in [
-        (json!({"containers": [{"image": "1"}]}), r#"an item of the list containers does not contain the declared merge key name: {"image":"1"}"#),
+        (
+            json!({"containers": [{"image": "1"}]}),
+            r#"an item of the list containers does not contain the declared merge key name: {"image":"1"}"#,
+        ),
         (json!({"containers": ["a"]}), r#"an item of the list containers does not contain the declared merge key name: "a""#),
         (json!({"containers": [{"$patch": "delete"}]}), "an item of the list containers does not contain the declared merge key name: {}"),
         (json!({"$patch": "drop"}), "unknown directive $patch: \"drop\" in a strategic merge patch"),

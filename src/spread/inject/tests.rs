@@ -1,3 +1,1 @@
-use serde_json::json;
 
-use super::*;
