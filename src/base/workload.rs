@@ -157,7 +157,13 @@ impl Workload {
             controller: Owner::controller(metadata.owner_references.as_deref().unwrap_or_default(), interner),
             is_terminating: metadata.deletion_timestamp.is_some(),
             created: metadata.creation_timestamp.as_ref().map(|time| time.0),
-            revision: metadata.annotations.iter().flatten().find(|(key, _)| *key == REVISION).and_then(|(_, n)| n.parse().ok()).unwrap_or(0),
+            revision: metadata
+                .annotations
+                .iter()
+                .flatten()
+                .find(|(key, _)| *key == REVISION)
+                .and_then(|(_, n)| n.parse().ok())
+                .unwrap_or(0),
             has_ended: false,
         }
     }
@@ -241,7 +247,9 @@ mod tests {
 
     #[test]
     fn a_job_has_as_many_pods_as_it_has_at_a_time_until_it_ends() {
-        let job = |conditions: Value| wire(json!({"metadata": {"name": "sum"}, "spec": {"parallelism": 3, "completions": 9}, "status": {"conditions": conditions}}));
+        let job = |conditions: Value| {
+            wire(json!({"metadata": {"name": "sum"}, "spec": {"parallelism": 3, "completions": 9}, "status": {"conditions": conditions}}))
+        };
         let read = |conditions| {
             let job = Workload::read_job(&job(conditions), &mut Interner::default());
             (job.wanted(), job.has_ended)
@@ -255,7 +263,8 @@ mod tests {
 
     #[test]
     fn a_replica_set_says_which_template_it_stands_for() {
-        let of = |revision: &str| wire(json!({"metadata": {"annotations": {REVISION: revision}, "creationTimestamp": "2026-01-01T00:00:00Z"}}));
+        let of =
+            |revision: &str| wire(json!({"metadata": {"annotations": {REVISION: revision}, "creationTimestamp": "2026-01-01T00:00:00Z"}}));
         let read = |revision| Workload::read(&of(revision), ["apps", "v1", "ReplicaSet"], &mut Interner::default());
         assert_eq!(["12", "", "x"].map(|text| read(text).revision), [12, 0, 0]);
         assert_eq!(read("1").created, Some("2026-01-01T00:00:00Z".parse().unwrap()));

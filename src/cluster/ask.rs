@@ -54,8 +54,7 @@ async fn answer(pods: Api<DynamicObject>, kinds: &Kinds, question: Question) -> 
             Err(error) => Answer::Unknown(format!("the API server cannot be asked: {error}")),
         },
         Question::Object { group, kind, namespace, name } => {
-            let owner =
-                Owner { group: group.into(), version: "".into(), kind: kind.into(), name: name.into(), uid: "".into() };
+            let owner = Owner { group: group.into(), version: "".into(), kind: kind.into(), name: name.into(), uid: "".into() };
             of_kind(kinds, &namespace, &owner).await
         }
         Question::Pod { namespace, name } => found(&pods.into_client(), &namespace, &name).await,
@@ -82,7 +81,9 @@ async fn of_kind(kinds: &Kinds, namespace: &str, owner: &Owner) -> Answer {
     match kinds.object(namespace, owner).await {
         Ok(Some(object)) => Answer::Found(object.to_string()),
         Ok(None) => Answer::Absent,
-        Err(Failure::Refused(problem)) => Answer::Unknown(format!("the API server does not show {} {:?}: {problem}", owner.kind, owner.name)),
+        Err(Failure::Refused(problem)) => {
+            Answer::Unknown(format!("the API server does not show {} {:?}: {problem}", owner.kind, owner.name))
+        }
         Err(failure) => Answer::Unknown(format!("the API server cannot be asked for {} {:?}: {failure}", owner.kind, owner.name)),
     }
 }

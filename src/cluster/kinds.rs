@@ -52,7 +52,13 @@ impl Kinds {
         let path = format!("{}/{}", resources(&resource.root, namespace, &resource.plural), owner.name);
         match self.get(&path).await {
             Ok(found) => Ok(Some(found)),
-            Err(Failure::Outdated(text)) => if self.is_still(owner, &resource).await? { Ok(None) } else { Err(Failure::Outdated(text)) },
+            Err(Failure::Outdated(text)) => {
+                if self.is_still(owner, &resource).await? {
+                    Ok(None)
+                } else {
+                    Err(Failure::Outdated(text))
+                }
+            }
             Err(failure) => Err(failure),
         }
     }
@@ -147,9 +153,7 @@ mod tests {
     /// An API server with two kinds, in one version each.
     fn kinds() -> Kinds {
         let service = tower::service_fn(|request: http::Request<Body>| {
-            let list = |name: &str, kind: &str| {
-                json!({"groupVersion": "g", "resources": [{"name": name, "singularName": "", "namespaced": true, "kind": kind, "verbs": []}]})
-            };
+            let list = |name: &str, kind: &str| json!({"groupVersion": "g", "resources": [{"name": name, "singularName": "", "namespaced": true, "kind": kind, "verbs": []}]});
             let (status, body) = match request.uri().path() {
                 "/apis/apps" => (200, json!({"name": "apps", "versions": [{"groupVersion": "apps/v1", "version": "v1"}]})),
                 "/apis/apps/v1" => (200, list("deployments", "Deployment")),

@@ -60,7 +60,11 @@ impl Scales {
             Ok(answer) => Ok(Scale::Found(Arc::new(workload(namespace, owner, answer)))),
             // Unless the kind itself is no longer where it was: then it is looked for anew.
             Err(Failure::Outdated(text)) => {
-                if self.kinds.is_still(owner, &resource).await? { Ok(Scale::Missing) } else { Err(Failure::Outdated(text)) }
+                if self.kinds.is_still(owner, &resource).await? {
+                    Ok(Scale::Missing)
+                } else {
+                    Err(Failure::Outdated(text))
+                }
             }
             Err(Failure::Refused(_)) => Ok(Scale::Forbidden),
             Err(failure) => Err(failure),

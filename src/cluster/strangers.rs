@@ -1,6 +1,10 @@
 //! Pods and nodes in full, for those few pods that nobody has placed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use k8s_openapi::api::core::v1;
 use kube::{
@@ -8,17 +12,67 @@ use kube::{
     core::{ObjectList, Request},
 };
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::{
     apply::{Failure, PAGE, path, send},
     facts::Facts,
+    kinds::{Known, fresh, remember},
 };
-use crate::{plan::Kind, spread::adopt::Node};
+use crate::{
+    plan::Kind,
+    spread::{
+        adopt::{Node, fits},
+        index::{Rules, Spread},
+        picture::Fit,
+        pod::Pod,
+    },
+};
 
 /// Up to how many pods are asked for one by one; of more, all of the namespace are listed.
 const ONE_BY_ONE: usize = 8;
 
+/// How long it holds where a pod fits: labels of nodes hardly change.
+const FITS_HOLD: Duration = Duration::from_mins(1);
+
+/// Where pods fit, by the uids of spread and pod.
+pub(super) type KnownFits = Known<(Arc<str>, Box<str>), Fitting>;
+
+/// Where a pod fits, as long as this holds.
+#[derive(Clone)]
+pub(super) struct Fitting {
+    rules: Arc<Rules>,
+    fits: Vec<Fit>,
+}
+
 impl Facts {
+    /// Where pods of a spread fit as they run, by uid, as of at most a minute ago. Pods that are gone are not among them.
+    pub async fn fits(&self, spread: &Spread, pods: &[Arc<Pod>]) -> Result<BTreeMap<Box<str>, Vec<Fit>>, Failure> {
+        let (mut all, mut unknown, now) = (BTreeMap::new(), Vec::new(), Instant::now());
+        for pod in pods {
+            let known = fresh(&self.fits.lock(), &(Arc::clone(&spread.uid), pod.uid.clone()), now, |_| FITS_HOLD);
+            match known.filter(|known| known.rules == spread.rules) {
+                Some(known) => drop(all.insert(pod.uid.clone(), known.fits)),
+                None => unknown.push(pod),
+            }
+        }
+        if unknown.is_empty() {
+            return Ok(all);
+        }
+        let nodes = self.nodes().await?;
+        let objects = self.whole_pods(&spread.namespace, &unknown.iter().map(|pod| &*pod.name).collect()).await?;
+        for pod in unknown {
+            let object = objects.get(&*pod.name).filter(|object| object.pointer("/metadata/uid").and_then(Value::as_str) == Some(&pod.uid));
+            let node = pod.node.as_ref().and_then(|node| nodes.get(&**node));
+            let Some(object) = object else { continue };
+            let found = node.map(|node| fits(&spread.rules, object, node)).unwrap_or_default();
+            let fitting = Fitting { rules: Arc::clone(&spread.rules), fits: found.clone() };
+            remember(&mut self.fits.lock(), (Arc::clone(&spread.uid), pod.uid.clone()), fitting, |_| FITS_HOLD);
+            all.insert(pod.uid.clone(), found);
+        }
+        Ok(all)
+    }
+
     /// All nodes, by name.
     pub async fn nodes(&self) -> Result<BTreeMap<String, Node>, Failure> {
         let mut nodes = BTreeMap::new();

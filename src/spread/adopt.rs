@@ -9,13 +9,7 @@ use k8s_openapi::api::core::v1::{NodeSelector, NodeSelectorRequirement, NodeSele
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::{
-    api::Subset,
-    index::Rules,
-    keys::MATCHED,
-    mark::Mark,
-    picture::Fit,
-};
+use super::{api::Subset, index::Rules, keys::MATCHED, mark::Mark, picture::Fit};
 use crate::base::strategic_merge::{POD, merge};
 
 /// The taint of a node that gets no new pods for a while.
@@ -57,7 +51,9 @@ fn is_allowed(subset: &Subset, pod: &Value, node: &Node) -> bool {
     let Some(required) = &subset.required_node_selector else { return true };
     let own: Option<NodeSelector> = read(pod, "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution");
     match own {
-        Some(own) if !own.node_selector_terms.is_empty() => own.node_selector_terms.iter().any(|term| is_matched(&both(term, required), node)),
+        Some(own) if !own.node_selector_terms.is_empty() => {
+            own.node_selector_terms.iter().any(|term| is_matched(&both(term, required), node))
+        }
         _ => is_matched(required, node),
     }
 }

@@ -7,12 +7,7 @@ use std::{cmp::Ordering, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{
-    group::Groups,
-    index::limit,
-    picture::Picture,
-    pod::Pod,
-};
+use super::{group::Groups, index::limit, picture::Picture, pod::Pod};
 use crate::base::observed::Phase;
 
 /// What a step from one subset to the next is worth.

@@ -8,12 +8,12 @@ use serde_json::{Map, Value, json};
 
 use super::{
     adaptive::{Judgement, is_closed, is_held, judge, waiting},
+    adopt::metadata_patch,
     api::{SubsetStatus, WorkloadSpreadStatus},
     cost::{costs, quiet_at},
     count::{Count, count},
     group::{Groups, Subsets, group, is_stranger},
     index::Spread,
-    adopt::metadata_patch,
     keys::DELETION_COST,
     mark::Mark,
     picture::Picture,
@@ -136,13 +136,7 @@ fn together<'p>(groups: &Groups<'p>, subsets: usize) -> Subsets<'p> {
 }
 
 /// What was found out about one revision; `in_all` is what was said of the subsets in all of them.
-fn revision<'p>(
-    picture: &Picture,
-    before: &[SubsetStatus],
-    in_all: &[SubsetStatus],
-    pods: &Subsets<'p>,
-    now: Timestamp,
-) -> Revision<'p> {
+fn revision<'p>(picture: &Picture, before: &[SubsetStatus], in_all: &[SubsetStatus], pods: &Subsets<'p>, now: Timestamp) -> Revision<'p> {
     let rules = &picture.spread.rules;
     let count = count(picture, before, pods, now);
     let mut found = Revision { next: count.next, count, judged: Vec::new(), failed: Vec::new() };
