@@ -8,7 +8,7 @@ mod sets;
 
 use std::fs;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use outrigger::{
     base::gates::Gates,
     offline::{documents::Document, files::Folder, reviews},
@@ -106,11 +106,12 @@ struct Seen {
 
 /// The pure function, over all requests of a case.
 fn through_the_function(mut state: State, objects: &[Value], requests: &[Value]) -> Vec<Seen> {
-    let mut ask = |request| {
-        let answer = offline(&mut state, objects, request, NOW);
+    // All recorded reviews have one id: they are told apart by when they come.
+    let mut ask = |(at, request)| {
+        let answer = offline(&mut state, objects, request, NOW + SignedDuration::from_secs(at));
         Seen { answer, objects: kept_in(&state) }
     };
-    requests.iter().map(&mut ask).collect()
+    (0..).zip(requests).map(&mut ask).collect()
 }
 
 /// The objects in a picture that hooks keep something in.

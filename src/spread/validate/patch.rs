@@ -45,10 +45,10 @@ pub fn stand_ins(subsets: &[Subset], workload: &Value) -> Result<Vec<StandIn>, V
     let (mut made, mut errors) = (Vec::new(), Vec::new());
     for (index, subset) in subsets.iter().enumerate() {
         let Some(patch) = &subset.patch else { continue };
-        let path = Path::new("spec").child("subsets").index(index).child("patch");
+        let place = Path::new("spec").child("subsets").index(index).child("patch");
         match patched(&template, patch) {
-            Ok(spec) => made.push(StandIn { path, pod: stand_in(spec, patch, workload) }),
-            Err(detail) => errors.push(Error::invalid(&path, &patch.to_string(), detail)),
+            Ok(spec) => made.push(StandIn { path: place, pod: stand_in(spec, patch, workload) }),
+            Err(detail) => errors.push(Error::invalid(&place, &patch.to_string(), detail)),
         }
     }
     if errors.is_empty() { Ok(made) } else { Err(errors) }

@@ -109,8 +109,7 @@ fn caps(kind: &str, caps: &[Value]) -> Vec<String> {
 }
 
 #[test]
-fn numbers_are_of_one_kind_not_negative_and_shares_of_the_whole() {
-    let of = |all: &[Value]| caps("Deployment", all);
+fn numbers_and_shares_of_the_whole_are_good() {
     for good in [
         vec![json!(0), json!(1_000_000)],
         vec![json!(null), json!(2), json!(null)],
@@ -119,37 +118,34 @@ fn numbers_are_of_one_kind_not_negative_and_shares_of_the_whole() {
         vec![json!("+50%"), json!(null)],
         vec![json!("%30%"), json!("30"), json!(null)],
     ] {
-        assert_eq!(of(&good), NONE, "{good:?}");
+        assert_eq!(caps("Deployment", &good), NONE, "{good:?}");
     }
-    let at = |index: usize, value: &str, detail: &str| {
-        let value = if value == "null" {
-            "\"null\"".to_owned()
-        } else if value.starts_with('"') {
-            format!("intstr.IntOrString{{Type:1, IntVal:0, StrVal:{value}}}")
-        } else {
-            format!("intstr.IntOrString{{Type:0, IntVal:{value}, StrVal:\"\"}}")
-        };
-        vec![format!("spec.subsets[{index}].maxReplicas: Invalid value: {value}: {detail}")]
-    };
+}
+
+#[test]
+fn numbers_are_of_one_kind_not_negative_and_together_the_whole() {
+    let text = |text: &str| format!("intstr.IntOrString{{Type:1, IntVal:0, StrVal:{text:?}}}");
+    let number = |number: i32| format!("intstr.IntOrString{{Type:0, IntVal:{number}, StrVal:\"\"}}");
     let (mixed, bad) = ("the maxReplicas type of all subsets must be the same", "maxReplicas is not valid for subset");
     let (more, less) = (
         "the sum of all subset's maxReplicas exceeds 100% is no permitted",
         "maxReplicas sum of all subsets must equal 100% when type is specified as percent",
     );
-    for (all, said) in [
-        (vec![json!(null), json!("70%"), json!(3), json!(-1)], at(2, "3", mixed)),
-        (vec![json!(2), json!(-5), json!(-6)], at(1, "-5", bad)),
-        (vec![json!("-1%"), json!(null)], at(0, "\"-1%\"", bad)),
-        (vec![json!("0.5%"), json!(null)], at(0, "\"0.5%\"", bad)),
-        (vec![json!(""), json!(null)], at(0, "\"\"", bad)),
-        (vec![json!("30 %"), json!(null)], at(0, "\"30 %\"", bad)),
-        (vec![json!("99999999999999999999%")], at(0, "\"99999999999999999999%\"", bad)),
-        (vec![json!("60%"), json!("40%"), json!("1%"), json!("1%")], at(2, "\"1%\"", more)),
-        (vec![json!("9223372036854775807%")], at(0, "\"9223372036854775807%\"", more)),
-        (vec![json!("50%"), json!("30%")], at(0, "\"50%\"", less)),
-        (vec![json!(null), json!("30%")], at(0, "null", less)),
+    for (all, index, value, detail) in [
+        (vec![json!(null), json!("70%"), json!(3), json!(-1)], 2, number(3), mixed),
+        (vec![json!(2), json!(-5), json!(-6)], 1, number(-5), bad),
+        (vec![json!("-1%"), json!(null)], 0, text("-1%"), bad),
+        (vec![json!("0.5%"), json!(null)], 0, text("0.5%"), bad),
+        (vec![json!(""), json!(null)], 0, text(""), bad),
+        (vec![json!("30 %"), json!(null)], 0, text("30 %"), bad),
+        (vec![json!("99999999999999999999%")], 0, text("99999999999999999999%"), bad),
+        (vec![json!("60%"), json!("40%"), json!("1%"), json!("1%")], 2, text("1%"), more),
+        (vec![json!("9223372036854775807%")], 0, text("9223372036854775807%"), more),
+        (vec![json!("50%"), json!("30%")], 0, text("50%"), less),
+        (vec![json!(null), json!("30%")], 0, "\"null\"".to_owned(), less),
     ] {
-        assert_eq!(of(&all), said, "{all:?}");
+        let said = format!("spec.subsets[{index}].maxReplicas: Invalid value: {value}: {detail}");
+        assert_eq!(caps("Deployment", &all), [said], "{all:?}");
     }
 }
 
@@ -173,20 +169,19 @@ fn a_percentage_that_is_none_is_admitted_with_a_word() {
     assert_eq!(findings.warnings, ["spec.subsets[0].maxReplicas: \"30\" is no percentage: the subset takes no pods"]);
 }
 
+/// What is said of a term that nodes are required to fit.
+fn required(member: &str, of_nodes: &Value) -> Vec<String> {
+    found(&of(&json!([{"name": "a", "requiredNodeSelector": {member: of_nodes}}])))
+}
+
 #[test]
-fn required_terms_are_held_to_the_rules_for_pods() {
-    let of = |term: Value| found(&of(&json!([{"name": "a", "requiredNodeSelector": term}])));
-    let expressions = |all: Value| of(json!({"matchExpressions": all}));
-    let fields = |all: Value| of(json!({"matchFields": all}));
-    let path = "spec.subsets[0].requiredNodeSelector";
-    assert_eq!(of(json!({})), NONE);
-    assert_eq!(
-        expressions(
-            json!([{"key": "zone", "operator": "In", "values": ["a", ""]}, {"key": "a/gpu", "operator": "DoesNotExist"}, {"key": "cores", "operator": "Gt", "values": ["many"]}])
-        ),
-        NONE
-    );
-    assert_eq!(fields(json!([{"key": "metadata.name", "operator": "NotIn", "values": ["node-7"]}])), NONE);
+fn labels_of_required_nodes_are_held_to_the_rules_for_pods() {
+    let of = |expressions: Value| required("matchExpressions", &expressions);
+    let path = "spec.subsets[0].requiredNodeSelector.matchExpressions[0]";
+    assert_eq!(of(json!([])), NONE);
+    let good = json!([{"key": "zone", "operator": "In", "values": ["a", ""]}, {"key": "a/gpu", "operator": "DoesNotExist"},
+        {"key": "cores", "operator": "Gt", "values": ["many"]}]);
+    assert_eq!(of(good), NONE);
     for (expression, said) in [
         (json!({"key": "a", "operator": "NotIn"}), "values: Required value: must be specified when `operator` is 'In' or 'NotIn'"),
         (
@@ -200,33 +195,32 @@ fn required_terms_are_held_to_the_rules_for_pods() {
         (json!({"key": "a", "operator": "Like"}), "operator: Invalid value: \"Like\": not a valid selector operator"),
         (json!({"key": "a", "values": ["b"]}), "operator: Invalid value: \"\": not a valid selector operator"),
     ] {
-        assert_eq!(expressions(json!([expression])), [format!("{path}.matchExpressions[0].{said}")]);
+        assert_eq!(of(json!([expression])), [format!("{path}.{said}")]);
     }
-    let keys = expressions(json!([{"key": "", "operator": "Exists"}]));
-    assert!(
-        keys.len() == 2
-            && keys.iter().all(|said| said.starts_with(&format!("{path}.matchExpressions[0].key: Invalid value: \"\": name part must")))
-    );
-    let values = expressions(json!([{"key": "a", "operator": "In", "values": ["b", "c d"]}]));
-    assert!(
-        values.len() == 1
-            && values[0].starts_with(&format!("{path}.matchExpressions[0].values[1]: Invalid value: \"c d\": a valid label must"))
-    );
+    let begin = |said: &[String], begins: &str| said.iter().all(|said| said.starts_with(&format!("{path}.{begins}")));
+    let keys = of(json!([{"key": "", "operator": "Exists"}]));
+    assert!(keys.len() == 2 && begin(&keys, "key: Invalid value: \"\": name part must"), "{keys:?}");
+    let values = of(json!([{"key": "a", "operator": "In", "values": ["b", "c d"]}]));
+    assert!(values.len() == 1 && begin(&values, "values[1]: Invalid value: \"c d\": a valid label must"), "{values:?}");
+}
+
+#[test]
+fn of_the_fields_of_required_nodes_only_the_name_is_known() {
+    let of = |field: Value| required("matchFields", &json!([field]));
+    let path = "spec.subsets[0].requiredNodeSelector.matchFields[0]";
+    assert_eq!(of(json!({"key": "metadata.name", "operator": "NotIn", "values": ["node-7"]})), NONE);
     let one = "values: Required value: must be only one value when `operator` is 'In' or 'NotIn' for node field selector";
-    assert_eq!(fields(json!([{"key": "metadata.name", "operator": "In"}])), [format!("{path}.matchFields[0].{one}")]);
+    assert_eq!(of(json!({"key": "metadata.name", "operator": "In"})), [format!("{path}.{one}")]);
     assert_eq!(
-        fields(json!([{"key": "spec.x", "operator": "Exists", "values": ["A b"]}])),
+        of(json!({"key": "spec.x", "operator": "Exists", "values": ["A b"]})),
         [
-            format!("{path}.matchFields[0].operator: Invalid value: \"Exists\": not a valid selector operator"),
-            format!("{path}.matchFields[0].key: Invalid value: \"spec.x\": not a valid field selector key"),
+            format!("{path}.operator: Invalid value: \"Exists\": not a valid selector operator"),
+            format!("{path}.key: Invalid value: \"spec.x\": not a valid field selector key"),
         ]
     );
-    let name = fields(json!([{"key": "metadata.name", "operator": "In", "values": ["A b"]}]));
-    assert!(
-        name.len() == 1
-            && name[0].starts_with(&format!("{path}.matchFields[0].values[0]: Invalid value: \"A b\": a lowercase RFC 1123 subdomain")),
-        "{name:?}"
-    );
+    let name = of(json!({"key": "metadata.name", "operator": "In", "values": ["A b"]}));
+    let begins = format!("{path}.values[0]: Invalid value: \"A b\": a lowercase RFC 1123 subdomain");
+    assert!(name.len() == 1 && name[0].starts_with(&begins), "{name:?}");
 }
 
 #[test]
@@ -284,7 +278,7 @@ fn tolerations_are_held_to_the_rules_for_pods() {
 }
 
 /// What is said of this strategy with so many subsets, of which the last is capped or not.
-fn strategy(strategy: Value, subsets: usize, is_last_capped: bool) -> Vec<String> {
+fn strategy(strategy: &Value, subsets: usize, is_last_capped: bool) -> Vec<String> {
     let mut all: Vec<_> = (0..subsets).map(|index| json!({"name": format!("s{index}"), "maxReplicas": 1})).collect();
     if let Some(last) = all.last_mut().filter(|_| !is_last_capped) {
         last["maxReplicas"] = json!(null);
@@ -303,17 +297,17 @@ fn the_adaptive_block_needs_its_type_and_a_last_subset_without_a_cap() {
         adaptive("Adaptive", json!(30)),
         adaptive("Adaptive", json!(null)),
     ] {
-        assert_eq!(strategy(good, 2, false), NONE);
+        assert_eq!(strategy(&good, 2, false), NONE);
     }
-    assert_eq!(strategy(json!({"type": "Adaptive"}), 2, true), NONE);
-    assert_eq!(strategy(adaptive("Adaptive", json!(30)), 1, true), NONE);
+    assert_eq!(strategy(&json!({"type": "Adaptive"}), 2, true), NONE);
+    assert_eq!(strategy(&adaptive("Adaptive", json!(30)), 1, true), NONE);
     let of_type = |value: &str, detail: &str| format!("spec.scheduleStrategy.type: Invalid value: {value}: {detail}");
     let (unknown, unmeant) =
         ("ScheduleStrategy's type is not valid", "the scheduleStrategy's type must be adaptive when using adaptive scheduleStrategy");
     let capped = "the last subset's maxReplicas must be not specified when using adaptive scheduleStrategy";
-    assert_eq!(strategy(json!({"type": "adaptive"}), 2, false), [of_type("\"adaptive\"", unknown)]);
-    assert_eq!(strategy(adaptive("Loose", json!(null)), 2, false), [of_type("\"Loose\"", unknown), of_type("\"null\"", unmeant)]);
-    let all = strategy(adaptive("Fixed", json!(500)), 2, true);
+    assert_eq!(strategy(&json!({"type": "adaptive"}), 2, false), [of_type("\"adaptive\"", unknown)]);
+    assert_eq!(strategy(&adaptive("Loose", json!(null)), 2, false), [of_type("\"Loose\"", unknown), of_type("\"null\"", unmeant)]);
+    let all = strategy(&adaptive("Fixed", json!(500)), 2, true);
     let seconds = "spec.scheduleStrategy.adaptive.rescheduleCriticalSeconds: Invalid value: 500: rescheduleCriticalSeconds < 0 or rescheduleCriticalSeconds > 295 is not permitted";
     assert_eq!(all, [of_type("500", unmeant), format!("spec.scheduleStrategy.adaptive: Invalid value: 500: {capped}"), seconds.to_owned()]);
 }
@@ -321,12 +315,12 @@ fn the_adaptive_block_needs_its_type_and_a_last_subset_without_a_cap() {
 #[test]
 fn a_pod_must_have_been_tried_everywhere_before_the_first_subset_is_tried_again() {
     let of =
-        |seconds: i32, subsets| strategy(json!({"type": "Adaptive", "adaptive": {"rescheduleCriticalSeconds": seconds}}), subsets, false);
+        |seconds: i32, subsets| strategy(&json!({"type": "Adaptive", "adaptive": {"rescheduleCriticalSeconds": seconds}}), subsets, false);
     for (subsets, most) in [(1, i32::MAX), (2, 295), (3, 147), (4, 98), (5, 73), (296, 1), (297, 0)] {
         assert_eq!(of(most, subsets), NONE, "{subsets}");
         let below = format!("Invalid value: -1: rescheduleCriticalSeconds < 0 or rescheduleCriticalSeconds > {most} is not permitted");
         assert_eq!(of(-1, subsets), [format!("spec.scheduleStrategy.adaptive.rescheduleCriticalSeconds: {below}")]);
-        assert_eq!(most == i32::MAX || of(most + 1, subsets).len() == 1, true, "{subsets}");
+        assert!(most == i32::MAX || of(most + 1, subsets).len() == 1, "{subsets}");
     }
 }
 
