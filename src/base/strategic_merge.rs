@@ -211,13 +211,11 @@ fn merge_item(target: &mut Vec<Value>, item: &Value, list: &KeyedList) -> Result
     if key.is_none() {
         return Err(missing(list, item.clone()));
     }
-    match target.iter_mut().find(|old| old.get(list.key) == key) {
-        Some(Value::Object(old)) => merge(old, patch.clone(), list.item),
-        _ => {
-            target.push(Value::Object(cleaned(patch.clone(), list.item)?));
-            Ok(())
-        }
+    if let Some(Value::Object(old)) = target.iter_mut().find(|old| old.get(list.key) == key) {
+        return merge(old, patch.clone(), list.item);
     }
+    target.push(Value::Object(cleaned(patch.clone(), list.item)?));
+    Ok(())
 }
 
 fn list_of<'s>(shape: &'s Shape, name: &str) -> Option<&'s KeyedList> {

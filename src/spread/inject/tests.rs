@@ -11,9 +11,8 @@ fn mark() -> Mark {
 const WRITTEN: &str = r#"{"name":"ws","subset":"a"}"#;
 
 fn subset(rest: Value) -> Subset {
-    let mut subset = json!({"name": "a"});
-    subset.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
-    serde_json::from_value(subset).unwrap()
+    let subset: Subset = serde_json::from_value(rest).unwrap();
+    Subset { name: "a".to_owned(), ..subset }
 }
 
 fn edits_of(pod: &Value) -> Edits {
@@ -37,7 +36,7 @@ fn injected(pod: &Value, subset: &Subset) -> Value {
 }
 
 fn patched(pod: &Value, patch: Value) -> Value {
-    injected(pod, &subset(json!({ "patch": patch })))
+    injected(pod, &Subset { name: "a".to_owned(), patch: Some(patch), ..Subset::default() })
 }
 
 fn refused(pod: &Value, rest: Value) -> String {
@@ -49,7 +48,8 @@ fn refused(pod: &Value, rest: Value) -> String {
 
 fn pod(spec: Value) -> Value {
     let mut pod = json!({"metadata": {"name": "web-1"}, "spec": {"containers": [{"name": "web", "image": "web:1"}]}});
-    pod["spec"].as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+    let Value::Object(spec) = spec else { panic!("{spec} is no spec") };
+    pod["spec"].as_object_mut().unwrap().extend(spec);
     pod
 }
 
