@@ -65,6 +65,13 @@ impl Edits {
         self.operation("replace", path, json);
     }
 
+    /// Takes away what stands at `path`, which must be there.
+    pub fn remove(&mut self, path: &[Step<'_>]) {
+        self.operations.reserve(if self.operations.is_empty() { ROOM } else { 64 });
+        begin(&mut self.operations, "remove", path);
+        self.operations.push('}');
+    }
+
     /// Gives the member at `path` the value that it has in `after`, if it has another one in `before`, or none. For objects that a
     /// handler reads and writes as a whole: what it does not know must be in `after` as well. If there is no object to put it
     /// in, that object is set.
@@ -127,13 +134,14 @@ impl Edits {
         if self.place == Annotations::Present {
             for (key, value) in &self.annotations {
                 begin(patch, "add", &[at[0], at[1], Step::Member(key)]);
+                patch.push_str(",\"value\":");
                 push_quoted(patch, value);
                 patch.push('}');
             }
         } else if !self.annotations.is_empty() {
             let has_metadata = self.place == Annotations::Absent;
             begin(patch, "add", if has_metadata { &at } else { &at[..1] });
-            patch.push_str(if has_metadata { "" } else { "{\"annotations\":" });
+            patch.push_str(if has_metadata { ",\"value\":" } else { ",\"value\":{\"annotations\":" });
             self.write_members(patch);
             patch.push_str(if has_metadata { "}" } else { "}}" });
         }
@@ -153,12 +161,13 @@ impl Edits {
         let out = &mut self.operations;
         out.reserve(if out.is_empty() { ROOM.max(json.len() + 64) } else { json.len() + 64 });
         begin(out, op, path);
+        out.push_str(",\"value\":");
         out.push_str(json);
         out.push('}');
     }
 }
 
-/// Appends an operation up to its value, behind those that are there.
+/// Appends an operation up to its path, behind those that are there.
 fn begin(out: &mut String, op: &str, path: &[Step<'_>]) {
     out.push_str(if matches!(out.as_str(), "" | "[") { "{\"op\":\"" } else { ",{\"op\":\"" });
     out.push_str(op);
@@ -174,7 +183,7 @@ fn begin(out: &mut String, op: &str, path: &[Step<'_>]) {
             Step::Member(name) => push_token(out, name),
         }
     }
-    out.push_str("\",\"value\":");
+    out.push('"');
 }
 
 /// A JSON list of JSON texts.

@@ -26,6 +26,23 @@ pub fn short(parts: &[&str]) -> String {
     number.to_string().bytes().filter_map(|digit| SAFE.get(usize::from(digit.wrapping_sub(b'0')))).collect()
 }
 
+/// An id in the form of a UUID, of what makes it unlike all others. (RFC 9562, version 8)
+pub fn uuid(of: &str) -> String {
+    let digest = Sha256::digest(of.as_bytes());
+    let (first, _) = digest.split_at(16);
+    let number = first.iter().fold(0_u128, |number, byte| (number << 8) | u128::from(*byte));
+    let number = number & !(0xf << 76) & !(0b11 << 62) | (0x8 << 76) | (0b10 << 62);
+    let hex = format!("{number:032x}");
+    let mut out = String::with_capacity(36);
+    for (index, digit) in hex.chars().enumerate() {
+        if [8, 12, 16, 20].contains(&index) {
+            out.push('-');
+        }
+        out.push(digit);
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,5 +63,12 @@ mod tests {
         ] {
             assert_eq!(stable(text), want);
         }
+    }
+
+    #[test]
+    fn an_id_looks_like_a_uuid_and_tells_apart() {
+        let (one, other) = (uuid("a"), uuid("b"));
+        assert_eq!(one, "ca978112-ca1b-8dca-bac2-31b39a23dc4d");
+        assert_ne!(one, other);
     }
 }

@@ -101,6 +101,8 @@ pub enum Scope {
     Everything,
     /// All but those of our own namespace and of `kube-system`, and only pods that are linked to a budget.
     Guarded,
+    /// All but those of our own namespace and of `kube-system`, and only pods that a spread has placed and that are linked to no budget.
+    Placed,
     /// All but those of our own namespace and of `kube-system`.
     Elsewhere,
     /// All but those of our own namespace and of `kube-system`, which must come up without us, and of namespaces and
@@ -115,6 +117,8 @@ pub enum Scope {
 pub enum Unanswered {
     /// Goes on without it, unless the manifests are rendered strict.
     Admit,
+    /// Goes on without it, however the manifests are rendered.
+    LetGo,
     /// Refuses the request.
     Refuse,
 }
@@ -142,7 +146,8 @@ pub const TABLE: &[Registration] = &[
         // A pod without its sidecar can be found and repaired; a cluster without pods cannot.
         unanswered: Unanswered::Admit,
         timeout_seconds: 3,
-        side_effects: SideEffects::Never,
+        // A place in a subset.
+        side_effects: SideEffects::UnlessDryRun,
         asked_again: true,
         handler: pod::mutate,
     },
@@ -162,6 +167,16 @@ pub const TABLE: &[Registration] = &[
         ..SIDECAR_SETS
     },
     Registration { name: "vpod.outrigger.kruise.io", resources: &["pods", "pods/resize"], operations: &["UPDATE", "DELETE"], ..GUARD },
+    Registration {
+        name: "vpodplace.outrigger.kruise.io",
+        resources: &["pods"],
+        operations: &["DELETE"],
+        scope: Scope::Placed,
+        // A place that is not given back is found free by the reconciler a moment later.
+        unanswered: Unanswered::LetGo,
+        timeout_seconds: 3,
+        ..GUARD
+    },
     Registration {
         name: "vpodeviction.outrigger.kruise.io",
         resources: &["pods/eviction"],

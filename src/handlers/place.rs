@@ -6,6 +6,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
@@ -15,6 +16,7 @@ use crate::{
         verdict::Denial,
     },
     base::{
+        hash::uuid,
         interned::Interner,
         pod::Meta,
         workload::{Owner, Wire},
@@ -64,8 +66,8 @@ pub struct Arrival<'a, 'm> {
     pub object: &'a RawValue,
     /// Its namespace.
     pub namespace: &'m str,
-    /// The review's own id, unlike all others.
-    pub id: &'m str,
+    /// The review's own id, and when it is decided: together unlike all others.
+    pub review: (&'m str, Timestamp),
 }
 
 /// What of a pod's life is looked at.
@@ -221,9 +223,14 @@ fn in_spread(pod: Arrival<'_, '_>, owner: &Owner, spread: &Arc<Spread>, learned:
         Err(question) => return Placing::Ask(*question),
     };
     let misfits = misfits(spread, value, mark);
-    let newcomer = Newcomer { name: (*pod.meta.name).into(), id: pod.id.into(), noted_as: old.uid, misfits };
+    let newcomer = Newcomer { name: (*pod.meta.name).into(), id: id(pod.review), noted_as: old.uid, misfits };
     let (namespace, spread) = (Arc::clone(&spread.namespace), Arc::clone(&spread.name));
     Placing::Claim(Take { namespace, spread, revision: revision.into(), total, want: Want::Place(newcomer) })
+}
+
+/// Under what a pod without a name is noted. The API server makes a new id for each review; recorded reviews may share one.
+fn id((review, now): (&str, Timestamp)) -> Arc<str> {
+    uuid(&format!("{review} {}", now.as_nanosecond())).into()
 }
 
 /// Subsets whose patch does not fit the pod.

@@ -63,7 +63,7 @@ fn begin<R: Reasons>(request: &Request<'_>, snapshot: &Snapshot<'_>, now: Timest
     }
     let namespace =
         [meta.namespace.as_ref(), request.namespace.as_ref(), "default"].into_iter().find(|name| !name.is_empty()).unwrap_or_default();
-    let arrival = Arrival { meta: &meta, object, namespace, id: &request.uid };
+    let arrival = Arrival { meta: &meta, object, namespace, review: (&request.uid, now) };
     match placing(arrival, &Learned::new(), snapshot) {
         Placing::Free => Verdict::Decided(Raw { object, namespace }.decision(&Placing::Free, snapshot, now, reasons)),
         placing => {
@@ -119,7 +119,7 @@ impl Waiting {
             return self.unplaced(&problem, snapshot, now);
         }
         let meta = Meta::read(&self.object).ok().flatten().unwrap_or_default();
-        let arrival = Arrival { meta: &meta, object: &self.object, namespace: &self.namespace, id: &self.id };
+        let arrival = Arrival { meta: &meta, object: &self.object, namespace: &self.namespace, review: (&self.id, now) };
         let placing = placing(arrival, &self.learned, snapshot);
         drop(meta);
         self.go_on(placing, snapshot, now, &mut ())

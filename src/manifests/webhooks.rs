@@ -13,6 +13,7 @@ use crate::{
     budget::keys::{RELATED, RELATED_OLD, UNAVAILABLE_LABEL},
     handlers::{OPT_OUT_LABEL, OPT_OUT_VALUE, Registration, Scope, SideEffects, Unanswered},
     protection::keys::LABEL,
+    spread::keys::MATCHED,
 };
 
 /// One configuration for the hooks that change objects, one for those that judge them; neither if it were empty.
@@ -70,22 +71,32 @@ fn validating_webhook(rendering: &Rendering, row: &Registration) -> ValidatingWe
     }
 }
 
-/// Pods without a budget never wait for an answer of ours, nor do those that are on their way out or have finished: their nodes remove
+/// Pods without a budget or a place never wait for an answer of ours, nor do those that are on their way out or have finished: their nodes remove
 /// them also while we are down. Nor do changes of metadata alone, but for the label that takes a pod out of service.
 fn conditions(row: &Registration) -> Option<Vec<MatchCondition>> {
+    let condition = |name: &str, expression: String| MatchCondition { name: name.to_owned(), expression };
     let has = |key: &str| format!("{key:?} in oldObject.metadata.annotations");
     let is_linked = format!("has(oldObject.metadata.annotations) && ({} || {})", has(RELATED), has(RELATED_OLD));
     let is_finished = r#"has(oldObject.status.phase) && oldObject.status.phase in ["Succeeded", "Failed"]"#;
     let takes_out = format!("has(object.metadata.labels) && object.metadata.labels.exists(key, key.startsWith({UNAVAILABLE_LABEL:?}))");
-    let condition = |name: &str, expression: String| MatchCondition { name: name.to_owned(), expression };
-    (row.scope == Scope::Guarded).then(|| {
-        vec![
-            condition("linked-to-a-budget", is_linked),
-            condition("not-on-its-way-out", "!has(oldObject.metadata.deletionTimestamp)".to_owned()),
-            condition("not-finished", format!("!({is_finished})")),
-            condition("not-metadata-alone", format!(r#"request.operation == "DELETE" || object.spec != oldObject.spec || {takes_out}"#)),
-        ]
-    })
+    let is_there = || {
+        let going = condition("not-on-its-way-out", "!has(oldObject.metadata.deletionTimestamp)".to_owned());
+        [going, condition("not-finished", format!("!({is_finished})"))]
+    };
+    let first = match row.scope {
+        Scope::Guarded => vec![condition("linked-to-a-budget", is_linked)],
+        Scope::Placed => vec![
+            condition("placed-by-a-spread", format!("has(oldObject.metadata.annotations) && {}", has(MATCHED))),
+            condition("not-linked-to-a-budget", format!("!({is_linked})")),
+        ],
+        _ => return None,
+    };
+    let is_changed = || {
+        let expression = format!(r#"request.operation == "DELETE" || object.spec != oldObject.spec || {takes_out}"#);
+        condition("not-metadata-alone", expression)
+    };
+    let last = (row.scope == Scope::Guarded).then(is_changed);
+    Some(first.into_iter().chain(is_there()).chain(last).collect())
 }
 
 fn review_versions() -> Vec<String> {
@@ -106,6 +117,7 @@ fn client_config(rendering: &Rendering, row: &Registration) -> WebhookClientConf
 fn failure_policy(rendering: &Rendering, row: &Registration) -> String {
     match row.unanswered {
         Unanswered::Admit if !rendering.strict => "Ignore",
+        Unanswered::LetGo => "Ignore",
         Unanswered::Admit | Unanswered::Refuse => "Fail",
     }
     .to_owned()
@@ -133,14 +145,14 @@ fn namespaces(rendering: &Rendering, row: &Registration) -> Option<LabelSelector
     let ours_and_the_clusters = || not_in("kubernetes.io/metadata.name", &["kube-system", &rendering.namespace]);
     match row.scope {
         Scope::Everything | Scope::Protected => None,
-        Scope::Guarded | Scope::Elsewhere => Some(selector(vec![ours_and_the_clusters()])),
+        Scope::Guarded | Scope::Placed | Scope::Elsewhere => Some(selector(vec![ours_and_the_clusters()])),
         Scope::Ordinary => Some(selector(vec![ours_and_the_clusters(), not_in(OPT_OUT_LABEL, &[OPT_OUT_VALUE])])),
     }
 }
 
 fn objects(row: &Registration) -> Option<LabelSelector> {
     match row.scope {
-        Scope::Everything | Scope::Guarded | Scope::Elsewhere => None,
+        Scope::Everything | Scope::Guarded | Scope::Placed | Scope::Elsewhere => None,
         Scope::Ordinary => Some(selector(vec![not_in(OPT_OUT_LABEL, &[OPT_OUT_VALUE])])),
         Scope::Protected => Some(selector(vec![exists(LABEL)])),
     }

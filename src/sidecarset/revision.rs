@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::{api::SidecarSet, hash, keys};
-use crate::base::strategic_merge::{self, KeyedList, MergeError, PLAIN, Shape};
+use crate::base::strategic_merge::{self, CONTAINER, KeyedList, MergeError, PLAIN, Shape};
 
 pub use fingerprint::Fingerprint;
 pub use store::Revisions;
@@ -149,25 +149,16 @@ fn label(object: &Value, key: &str) -> Option<String> {
     object.get("metadata")?.get("labels")?.get(key)?.as_str().map(str::to_owned)
 }
 
-const SET: Shape = Shape { lists: &[], objects: &[("spec", &SPEC)] };
+const SET: Shape = Shape { lists: &[], sets: &[], objects: &[("spec", &SPEC)] };
 
 const SPEC: Shape = Shape {
     lists: &[
-        KeyedList { name: "initContainers", key: "name", item: &CONTAINER },
-        KeyedList { name: "containers", key: "name", item: &CONTAINER },
+        KeyedList { name: "initContainers", key: "name", item: CONTAINER },
+        KeyedList { name: "containers", key: "name", item: CONTAINER },
         KeyedList { name: "volumes", key: "name", item: PLAIN },
         KeyedList { name: "imagePullSecrets", key: "name", item: PLAIN },
     ],
-    objects: &[],
-};
-
-const CONTAINER: Shape = Shape {
-    lists: &[
-        KeyedList { name: "ports", key: "containerPort", item: PLAIN },
-        KeyedList { name: "env", key: "name", item: PLAIN },
-        KeyedList { name: "volumeMounts", key: "mountPath", item: PLAIN },
-        KeyedList { name: "volumeDevices", key: "devicePath", item: PLAIN },
-    ],
+    sets: &[],
     objects: &[],
 };
 

@@ -15,3 +15,4 @@ pub mod mark;
 pub mod pod;
 pub mod schema;
 pub mod v1alpha1;
+pub mod whitelist;

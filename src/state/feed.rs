@@ -20,6 +20,7 @@ use crate::{
         rollout::Rollout,
         whitelist::Whitelist,
     },
+    spread,
 };
 
 /// A namespace: its name and labels.
@@ -171,11 +172,13 @@ impl State {
     /// [`whitelist::CONFIGURATION`]: crate::sidecarset::whitelist::CONFIGURATION
     pub fn apply_configuration(&mut self, data: &BTreeMap<String, String>) {
         self.whitelist = Whitelist::of(data);
+        self.set_spread_whitelist(spread::whitelist::Whitelist::of(data));
     }
 
     /// That `ConfigMap` was deleted, or does not exist.
     pub fn delete_configuration(&mut self) {
         self.whitelist = Whitelist::default();
+        self.set_spread_whitelist(spread::whitelist::Whitelist::default());
     }
 
     /// A namespace was made or changed.

@@ -24,7 +24,7 @@ use crate::{
         history::concerning, index::SetIndex, member::Member, plan::Picture, revision::Revisions, rollout::Rollout, select,
         validate::World, whitelist::Whitelist,
     },
-    spread::index::Spreads,
+    spread::{self, index::Spreads},
 };
 
 /// Everything that decisions look at.
@@ -35,6 +35,7 @@ pub struct State {
     namespaces: HashMap<String, BTreeMap<String, String>>,
     leaving: HashSet<String>,
     whitelist: Whitelist,
+    spread_whitelist: spread::whitelist::Whitelist,
     gates: Gates,
     tally: Tally,
     rollouts: HashMap<Arc<str>, Arc<Rollout>>,
@@ -64,6 +65,8 @@ pub struct Snapshot<'s> {
     pub budgets: &'s Budgets,
     /// All spreads.
     pub spreads: &'s Spreads,
+    /// Which workloads of other kinds may be spread.
+    pub spread_whitelist: &'s spread::whitelist::Whitelist,
     /// All pods, as budgets see them.
     pub subjects: &'s Subjects,
     /// All workloads.
@@ -96,6 +99,7 @@ impl State {
             finished: &self.finished,
             budgets: &self.budgets,
             spreads: &self.spreads,
+            spread_whitelist: &self.spread_whitelist,
             subjects: &self.subjects,
             workloads: &self.workloads,
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Snapshot, State};
 use crate::{
     plan::Key,
-    spread::{api::WorkloadSpread, index::Spread},
+    spread::{api::WorkloadSpread, index::Spread, whitelist::Whitelist},
 };
 
 impl State {
@@ -29,6 +29,14 @@ impl State {
     /// A spread as it has become here, where there is nobody else who changes it.
     pub fn replace_spread(&mut self, spread: Spread) {
         self.spreads.replace(spread);
+    }
+
+    /// The owner of the cluster has decided anew which workloads of other kinds may be spread: each spread may see others than before.
+    pub(super) fn set_spread_whitelist(&mut self, whitelist: Whitelist) {
+        if self.spread_whitelist != whitelist {
+            self.spread_whitelist = whitelist;
+            self.touched.extend(self.spreads.all().map(|spread| key(&spread.namespace, &spread.name)));
+        }
     }
 
     /// A spread was deleted.
@@ -68,5 +76,33 @@ impl Snapshot<'_> {
     /// How many pods the target of a spread should have, from the object itself.
     pub fn total_in(&self, _: &Spread, _: &serde_json::Value) -> i32 {
         0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::spread::whitelist::MEMBER;
+
+    #[test]
+    fn all_spreads_are_looked_at_again_when_the_whitelist_changes_and_not_when_it_is_told_again() {
+        let mut state = State::default();
+        state.apply_spread(
+            serde_json::from_value(json!({"apiVersion": "apps.kruise.io/v1beta1", "kind": "WorkloadSpread",
+            "metadata": {"name": "a", "namespace": "shop"}, "spec": {"subsets": []}}))
+            .unwrap(),
+        );
+        assert_eq!(state.take_touched().len(), 1);
+        let data = BTreeMap::from([(MEMBER.to_owned(), r#"{"workloads": [{"Group": "g", "Kind": "K"}]}"#.to_owned())]);
+        state.apply_configuration(&data);
+        assert!(state.take_touched().len() == 1 && state.snapshot().spread_whitelist.is_target("g", "K"));
+        state.apply_configuration(&data);
+        assert!(state.take_touched().is_empty());
+        state.delete_configuration();
+        assert!(state.take_touched().len() == 1 && !state.snapshot().spread_whitelist.is_target("g", "K"));
     }
 }

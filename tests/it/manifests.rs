@@ -86,7 +86,7 @@ fn the_pod_hook_is_registered_as_the_design_says() {
         "objectSelector": {"matchExpressions": [opted_out]},
         "reinvocationPolicy": "IfNeeded",
         "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"], "scope": "*"}],
-        "sideEffects": "None",
+        "sideEffects": "NoneOnDryRun",
         "timeoutSeconds": 3,
     });
     assert_eq!(hooks[0], pods);

@@ -84,8 +84,8 @@ fn a_spec_without_the_directive_is_merged_list_by_list() {
         "ports": [{"containerPort": 80, "name": "y"}], "volumeMounts": [{"mountPath": "/n", "name": "v"}], "volumeDevices": [{"devicePath": "/d"}], "args": ["2"]});
     let data = json!({"spec": {"containers": [patched], "volumes": [{"name": "w"}], "imagePullSecrets": null, "customVersion": null}});
     let want = json!({"name": "a", "image": "1", "env": [{"name": "A", "value": "0"}], "ports": [{"containerPort": 80, "name": "y"}],
-        "volumeMounts": [{"mountPath": "/m", "name": "v"}, {"mountPath": "/n", "name": "v"}], "args": ["2"], "volumeDevices": [{"devicePath": "/d"}]});
-    let want = set(&json!({"containers": [want], "volumes": [{"name": "v", "emptyDir": {}}, {"name": "w"}]}));
+        "volumeMounts": [{"mountPath": "/n", "name": "v"}, {"mountPath": "/m", "name": "v"}], "args": ["2"], "volumeDevices": [{"devicePath": "/d"}]});
+    let want = set(&json!({"containers": [want], "volumes": [{"name": "w"}, {"name": "v", "emptyDir": {}}]}));
     assert_eq!(restore(&current, &revision(data)).unwrap().spec, want.spec);
 }
 
@@ -96,7 +96,7 @@ fn a_revision_that_makes_no_set_is_refused() {
         (json!({"spec": {"containers": [{}]}}), "ControllerRevision \"r\" cannot be merged into its set: an item of the list containers"),
         (json!({"spec": {"$patch": "replace", "containers": "a"}}), "ControllerRevision \"r\" does not make a SidecarSet: "),
     ] {
-        let error = restore(&set(&json!({})), &revision(data)).unwrap_err().to_string();
+        let error = restore(&set(&json!({"containers": []})), &revision(data)).unwrap_err().to_string();
         assert!(error.starts_with(want), "{error}");
     }
 }

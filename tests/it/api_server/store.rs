@@ -3,21 +3,12 @@
 use std::collections::BTreeMap;
 
 use http::Method;
-use outrigger::base::strategic_merge::{self, KeyedList, PLAIN, Shape};
+use outrigger::base::strategic_merge::{self, PLAIN, POD};
 use serde_json::{Value, json};
 
 use super::{Asked, failure};
 
 type Watch = Box<dyn FnMut(&str, &Value) + Send>;
-
-/// The members of a Pod whose lists are merged by item.
-const POD: &Shape = &Shape {
-    lists: &[],
-    objects: &[
-        ("spec", &Shape { lists: &[KeyedList { name: "containers", key: "name", item: PLAIN }], objects: &[] }),
-        ("status", &Shape { lists: &[KeyedList { name: "conditions", key: "type", item: PLAIN }], objects: &[] }),
-    ],
-};
 
 /// Objects by `RESOURCE/NAMESPACE/NAME`.
 #[derive(Default)]
