@@ -93,7 +93,7 @@ fn run_tests() -> Result<ExitCode> {
 /// How a test runs, its module, its name.
 macro_rules! trials {
     ($house:ident: $($how:ident $($part:ident)::+,)*) => {
-        vec![$($how($house, stringify!($($part)::+), $($part)::+),)*]
+        vec![$($how($house, &stringify!($($part)::+).replace(char::is_whitespace, ""), $($part)::+),)*]
     };
 }
 
