@@ -133,7 +133,7 @@ fn belonging<'s>(
 ) -> Result<Option<&'s Arc<Spread>>, Box<Placing>> {
     let is_of = |spread: &Spread, owner: &Owner| spread.rules.target.as_ref().is_some_and(|target| target.is(owner));
     let (mut chain, mut next) = (Vec::<Owner>::new(), Some(owner.clone()));
-    while let Some(owner) = next.take().filter(|owner| chain.len() < HIGHEST && is_walkable(owner)) {
+    while let Some(owner) = next.take().filter(|owner| chain.len() < HIGHEST && is_walkable(owner, snapshot)) {
         let is_found = spreads.iter().any(|spread| is_of(spread, &owner) || chain.iter().any(|below| is_of(spread, below)));
         next = match above(&owner, namespace, learned, snapshot) {
             Above::Known(above) => above,
@@ -176,7 +176,7 @@ fn question(owner: &Owner, namespace: &str) -> Question {
 }
 
 /// Whether pods of such an owner may be a spread's.
-fn is_walkable(owner: &Owner) -> bool {
+fn is_walkable(owner: &Owner, snapshot: &Snapshot<'_>) -> bool {
     let known = [
         ("apps", "ReplicaSet"),
         ("apps", "Deployment"),
@@ -185,7 +185,7 @@ fn is_walkable(owner: &Owner) -> bool {
         ("apps.kruise.io", "CloneSet"),
         ("apps.kruise.io", "StatefulSet"),
     ];
-    known.contains(&(&owner.group, &owner.kind))
+    known.contains(&(&owner.group, &owner.kind)) || snapshot.spread_whitelist.is_walkable(&owner.group, &owner.kind)
 }
 
 /// Whether a target may stand above an owner: a Deployment above a ReplicaSet, and kinds that somebody has listed anywhere.
@@ -306,3 +306,6 @@ pub fn learn(question: &Question, answer: Answer, learned: &mut Learned) -> Resu
     learned.insert([group.clone(), kind.clone(), name.clone()], found);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

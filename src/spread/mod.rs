@@ -15,4 +15,5 @@ pub mod mark;
 pub mod pod;
 pub mod schema;
 pub mod v1alpha1;
+pub mod validate;
 pub mod whitelist;

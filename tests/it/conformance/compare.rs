@@ -18,6 +18,9 @@ const EMPTY_MEANS_ABSENT: [&str; 9] = [
     "upgradeStrategy",
 ];
 const TIMES: [&str; 4] = ["updateTimestamp", "creationTimestamp", "lastTransitionTime", "lastUpdateTime"];
+/// Kinds that hooks keep something in.
+const KEEPERS: [&str; 2] = ["PodUnavailableBudget", "WorkloadSpread"];
+const MATCHED: &str = "apps.kruise.io/matched-workloadspread";
 /// Words of Go's own decoders, which need not be copied.
 const DECODER: &str = r"json: cannot|no content to decode|cannot unmarshal|unmarshal|strconv\.|failed to evaluate|invalid character|panic:";
 
@@ -36,7 +39,7 @@ pub(crate) fn plain(value: &Value) -> Value {
                     out.insert(name.clone(), json!("<time>"));
                     continue;
                 }
-                let member = plain(&annotation(name, member));
+                let member = if name == MATCHED { matched(member) } else { plain(&annotation(name, member)) };
                 let is_empty = member.as_object().is_some_and(Map::is_empty) || member.as_array().is_some_and(Vec::is_empty);
                 let is_absent = member.is_null() || (is_empty && EMPTY_MEANS_ABSENT.contains(&name.as_str()));
                 if !is_absent {
@@ -55,6 +58,15 @@ fn annotation(key: &str, value: &Value) -> Value {
     let is_ours = key.starts_with("kruise.io/") || key.starts_with("apps.kruise.io/");
     let text = value.as_str().filter(|text| is_ours && text.starts_with(['{', '[']));
     text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_else(|| value.clone())
+}
+
+/// Where a pod was placed. The id of one without a name is made up by whoever answers.
+fn matched(value: &Value) -> Value {
+    let mut mark = annotation(MATCHED, value);
+    if let Some(uid) = mark.get_mut("uid") {
+        *uid = json!("<id>");
+    }
+    mark
 }
 
 /// A recorded message as a regular expression: values that Go shows in its own notation match anything.
@@ -217,6 +229,12 @@ pub(crate) fn case(path: &Path) -> (String, Value) {
 
 /// What hooks keep in a custom resource, of those kinds that they keep something in.
 fn kept(object: &Value) -> Vec<(&'static str, Value)> {
+    if object["kind"] == "WorkloadSpread" {
+        return vec![
+            ("versionedSubsetStatuses", subsets(&object["status"]["versionedSubsetStatuses"])),
+            ("subsetStatuses", subsets(&object["status"]["subsetStatuses"])),
+        ];
+    }
     // Only in which pods are recorded is compared, not when.
     let names = |map: &Value| json!(map.as_object().into_iter().flatten().map(|(name, _)| name).collect::<std::collections::BTreeSet<_>>());
     let status = &object["status"];
@@ -227,10 +245,29 @@ fn kept(object: &Value) -> Vec<(&'static str, Value)> {
     ]
 }
 
+/// Subsets, of all revisions or of one: which pods are noted is compared, not when, nor under which ids of their own.
+fn subsets(value: &Value) -> Value {
+    let id = Regex::new("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$").unwrap();
+    let name = |name: &String| if id.is_match(name) { "<id>".to_owned() } else { name.clone() };
+    match value {
+        Value::Object(members) => {
+            let member = |(key, value): (&String, &Value)| {
+                let notes = value.as_object().filter(|_| ["creatingPods", "deletingPods"].contains(&key.as_str()));
+                let mut notes: Option<Vec<_>> = notes.map(|notes| notes.keys().map(name).collect());
+                notes.iter_mut().for_each(|notes| notes.sort());
+                (key.clone(), notes.map_or_else(|| subsets(value), |notes| json!(notes)))
+            };
+            plain(&Value::Object(members.iter().map(member).filter(|(_, value)| *value != json!([])).collect()))
+        }
+        Value::Array(items) => items.iter().map(subsets).collect(),
+        other => other.clone(),
+    }
+}
+
 /// How what hooks keep in the objects differs from what was recorded of them.
 pub(crate) fn left_otherwise(recorded: &Value, objects: &[Value]) -> Vec<String> {
     let mut found = Vec::new();
-    for want in recorded.as_array().into_iter().flatten().filter(|object| object["kind"] == "PodUnavailableBudget") {
+    for want in recorded.as_array().into_iter().flatten().filter(|object| KEEPERS.iter().any(|kind| object["kind"] == *kind)) {
         let is_it = |object: &&Value| {
             object["kind"] == want["kind"]
                 && ["namespace", "name"].iter().all(|member| object["metadata"][member] == want["metadata"][member])
