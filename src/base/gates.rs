@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn a_gate_is_switched_by_its_name() {
         let gates = Gates::parse(" EnableSortSidecarContainerByName=true , WorkloadSpread=false").unwrap();
-        assert_eq!(gates, Gates { sort_sidecars_by_name: true, ..Gates::default() });
+        assert_eq!(gates, Gates { sort_sidecars_by_name: true, spreads: false, ..Gates::default() });
         assert_eq!(Gates::parse("SidecarTerminator=true").unwrap(), Gates { sidecar_terminator: true, ..Gates::default() });
     }
 

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 use serde::Deserialize;
 use serde_json::Value;
@@ -55,6 +56,9 @@ impl Owner {
     }
 }
 
+/// On a ReplicaSet: the how-manieth template of its Deployment it stands for. (Kubernetes: `pkg/controller/deployment/util`)
+const REVISION: &str = "deployment.kubernetes.io/revision";
+
 /// The members of a workload that are read; all others are skipped while decoding.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Wire {
@@ -71,6 +75,9 @@ pub struct Wire {
 struct WireSpec {
     #[serde(default)]
     replicas: Option<i32>,
+    /// Of a Job: how many pods it has at a time.
+    #[serde(default)]
+    parallelism: Option<i32>,
     /// A selector, or labels.
     #[serde(default)]
     selector: Value,
@@ -95,6 +102,16 @@ struct WireStatus {
     /// Of a kind with a scale: the selector, as a text.
     #[serde(default)]
     selector: Value,
+    #[serde(default, deserialize_with = "or_default")]
+    conditions: Vec<WireCondition>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+struct WireCondition {
+    #[serde(rename = "type", default, deserialize_with = "or_default")]
+    kind: String,
+    #[serde(default, deserialize_with = "or_default")]
+    status: String,
 }
 
 /// A workload.
@@ -116,6 +133,12 @@ pub struct Workload {
     pub controller: Option<Owner>,
     /// It is being deleted.
     pub is_terminating: bool,
+    /// When it was made.
+    pub created: Option<Timestamp>,
+    /// Of a ReplicaSet: the how-manieth template of its Deployment it stands for; 0 if it does not say.
+    pub revision: i64,
+    /// Of a Job: it has ended, and makes no pods any more.
+    pub has_ended: bool,
 }
 
 impl Workload {
@@ -133,6 +156,27 @@ impl Workload {
             template_labels: SharedLabels::of(wire.spec.template.metadata.labels.iter(), interner),
             controller: Owner::controller(metadata.owner_references.as_deref().unwrap_or_default(), interner),
             is_terminating: metadata.deletion_timestamp.is_some(),
+            created: metadata.creation_timestamp.as_ref().map(|time| time.0),
+            revision: metadata
+                .annotations
+                .iter()
+                .flatten()
+                .find(|(key, _)| *key == REVISION)
+                .and_then(|(_, n)| n.parse().ok())
+                .unwrap_or(0),
+            has_ended: false,
+        }
+    }
+
+    /// Reads a Job. Its pods are found by their owner alone.
+    pub fn read_job(wire: &Wire, interner: &mut Interner) -> Self {
+        let is_end = |condition: &WireCondition| matches!(&*condition.kind, "Complete" | "Failed") && condition.status == "True";
+        Self {
+            replicas: wire.spec.parallelism,
+            selector: None,
+            template_labels: SharedLabels::default(),
+            has_ended: wire.status.conditions.iter().any(is_end),
+            ..Self::read(wire, ["batch", "v1", "Job"], interner)
         }
     }
 
@@ -199,6 +243,31 @@ mod tests {
         assert_eq!((read.wanted(), read.selector.unwrap().requirements()[0].to_string().as_str()), (2, "app=web"));
         let other = wire(json!({"metadata": {"name": "web"}, "spec": {"selector": {"a": "b"}}}));
         assert_eq!(Workload::read_scaled(&other, kind, &mut Interner::default()), None);
+    }
+
+    #[test]
+    fn a_job_has_as_many_pods_as_it_has_at_a_time_until_it_ends() {
+        let job = |conditions: Value| {
+            wire(json!({"metadata": {"name": "sum"}, "spec": {"parallelism": 3, "completions": 9}, "status": {"conditions": conditions}}))
+        };
+        let read = |conditions| {
+            let job = Workload::read_job(&job(conditions), &mut Interner::default());
+            (job.wanted(), job.has_ended)
+        };
+        assert_eq!(read(json!([{"type": "Suspended", "status": "True"}, {"type": "Failed", "status": "False"}])), (3, false));
+        for end in ["Complete", "Failed"] {
+            assert_eq!(read(json!([{"type": end, "status": "True"}])), (3, true));
+        }
+        assert_eq!(Workload::read_job(&wire(json!({})), &mut Interner::default()).wanted(), 1, "as Kubernetes takes it");
+    }
+
+    #[test]
+    fn a_replica_set_says_which_template_it_stands_for() {
+        let of =
+            |revision: &str| wire(json!({"metadata": {"annotations": {REVISION: revision}, "creationTimestamp": "2026-01-01T00:00:00Z"}}));
+        let read = |revision| Workload::read(&of(revision), ["apps", "v1", "ReplicaSet"], &mut Interner::default());
+        assert_eq!(["12", "", "x"].map(|text| read(text).revision), [12, 0, 0]);
+        assert_eq!(read("1").created, Some("2026-01-01T00:00:00Z".parse().unwrap()));
     }
 
     #[test]

@@ -22,6 +22,7 @@ use crate::{
     budget::index::Budget,
     plan::{Action, Form, Kind, Patch, Target},
     sidecarset::revision::Revision,
+    spread::index::Spread,
     state::pods::Observed,
 };
 
@@ -31,7 +32,7 @@ pub(super) const MANAGER: &str = "outrigger";
 /// request of a term is over before another leads.
 const PATIENCE: Duration = Duration::from_secs(4);
 /// How many pods are listed at a time.
-const PAGE: u32 = 500;
+pub(super) const PAGE: u32 = 500;
 
 /// Why a request did not do what it should.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -56,8 +57,8 @@ pub enum Failure {
 /// The API server, for plans.
 #[derive(Clone)]
 pub struct Apply {
-    client: Client,
-    feed: Feed,
+    pub(super) client: Client,
+    pub(super) feed: Feed,
 }
 
 impl Apply {
@@ -172,6 +173,10 @@ impl Apply {
                 let budget = serde_path_to_error::deserialize(object).map_err(|error| unreadable(error.to_string()))?;
                 self.feed.change(|state| state.assume_budget(Budget::compile(budget)));
             }
+            Kind::SPREAD => {
+                let spread = serde_path_to_error::deserialize(object).map_err(|error| unreadable(error.to_string()))?;
+                self.feed.change(|state| state.assume_spread(Spread::compile(spread)));
+            }
             _ => {}
         }
         Ok(())
@@ -211,7 +216,7 @@ pub(super) fn requests(target: &Target) -> Request {
     Request::new(path(target.kind, &target.namespace))
 }
 
-fn path(kind: Kind, namespace: &str) -> String {
+pub(super) fn path(kind: Kind, namespace: &str) -> String {
     resources(&root(kind), namespace, kind.plural)
 }
 

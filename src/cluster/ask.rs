@@ -12,8 +12,14 @@ use kube::{
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-use super::apply::{group_root, resources};
-use crate::admission::ask::{Answer, Cause, Listing, Question};
+use super::{
+    apply::{Failure, group_root, resources},
+    kinds::Kinds,
+};
+use crate::{
+    admission::ask::{Answer, Cause, Listing, Question},
+    base::workload::Owner,
+};
 
 /// A hook has 5 s to answer, and its own work and the way there and back take a part of it.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -25,16 +31,17 @@ const PAGE_OF_CONTENT: u32 = 250;
 /// Asks the API server of `client`; what has to be made to ask would be made in `namespace`, our own. Every question is answered
 /// within three seconds, by [`Answer::Unknown`] if need be.
 pub fn asked(client: Client, namespace: &str) -> Arc<dyn Fn(Question) -> BoxFuture<'static, Answer> + Send + Sync> {
+    let kinds = Arc::new(Kinds::new(client.clone()));
     let pods = Api::<DynamicObject>::namespaced_with(client, namespace, &ApiResource::erase::<Pod>(&()));
-    Arc::new(move |question| within(PATIENCE, pods.clone(), question).boxed())
+    Arc::new(move |question| within(PATIENCE, pods.clone(), Arc::clone(&kinds), question).boxed())
 }
 
-async fn within(patience: Duration, pods: Api<DynamicObject>, question: Question) -> Answer {
-    let answer = tokio::time::timeout(patience, answer(pods, question)).await;
+async fn within(patience: Duration, pods: Api<DynamicObject>, kinds: Arc<Kinds>, question: Question) -> Answer {
+    let answer = tokio::time::timeout(patience, answer(pods, &kinds, question)).await;
     answer.unwrap_or_else(|_| Answer::Unknown(format!("the API server did not answer within {} s", patience.as_secs_f32())))
 }
 
-async fn answer(pods: Api<DynamicObject>, question: Question) -> Answer {
+async fn answer(pods: Api<DynamicObject>, kinds: &Kinds, question: Question) -> Answer {
     match question {
         Question::HowMany(listing) => match how_many(&pods.into_client(), &listing).await {
             Ok(answer) => answer,
@@ -46,7 +53,10 @@ async fn answer(pods: Api<DynamicObject>, question: Question) -> Answer {
             Err(Error::Api(status)) => of_status(*status),
             Err(error) => Answer::Unknown(format!("the API server cannot be asked: {error}")),
         },
-        Question::Object { .. } => Answer::nobody(),
+        Question::Object { group, kind, namespace, name } => {
+            let owner = Owner { group: group.into(), version: "".into(), kind: kind.into(), name: name.into(), uid: "".into() };
+            of_kind(kinds, &namespace, &owner).await
+        }
         Question::Pod { namespace, name } => found(&pods.into_client(), &namespace, &name).await,
     }
 }
@@ -63,6 +73,18 @@ async fn found(client: &Client, namespace: &str, name: &str) -> Answer {
         Err(Error::Api(status)) if status.code == 404 => Answer::Absent,
         Err(Error::Api(status)) => Answer::Unknown(format!("the API server answers {}: {}", status.code, status.message)),
         Err(error) => Answer::Unknown(format!("the API server cannot be asked: {error}")),
+    }
+}
+
+/// An object of any kind, in a version that is served.
+async fn of_kind(kinds: &Kinds, namespace: &str, owner: &Owner) -> Answer {
+    match kinds.object(namespace, owner).await {
+        Ok(Some(object)) => Answer::Found(object.to_string()),
+        Ok(None) => Answer::Absent,
+        Err(Failure::Refused(problem)) => {
+            Answer::Unknown(format!("the API server does not show {} {:?}: {problem}", owner.kind, owner.name))
+        }
+        Err(failure) => Answer::Unknown(format!("the API server cannot be asked for {} {:?}: {failure}", owner.kind, owner.name)),
     }
 }
 

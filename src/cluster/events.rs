@@ -16,6 +16,8 @@ use crate::plan::{Event, Kind};
 
 /// Who tells of budgets.
 const OF_BUDGETS: &str = "podunavailablebudget-controller";
+/// Who tells of spreads.
+const OF_SPREADS: &str = "workloadspread-controller";
 /// Who tells, unless it is said otherwise.
 const CONTROLLER: &str = "sidecarset-controller";
 /// In whose name: whichever replica leads.
@@ -105,7 +107,11 @@ impl Teller {
     async fn post(&self, event: Event, now: Timestamp, number: usize) {
         let namespace = if event.about.namespace.is_empty() { ELSEWHERE } else { &event.about.namespace };
         let events = Api::<Object>::namespaced(self.client.clone(), namespace);
-        let controller = if event.about.kind == Kind::BUDGET { OF_BUDGETS } else { self.controller };
+        let controller = match event.about.kind {
+            Kind::BUDGET => OF_BUDGETS,
+            Kind::SPREAD => OF_SPREADS,
+            _ => self.controller,
+        };
         let object = Object { reporting_controller: Some(controller.to_owned()), ..Self::object(&event, namespace, now, number) };
         if let Err(problem) = events.create(&PostParams::default(), &object).await {
             tracing::warn!(%problem, reason = event.reason, about = %event.about.name, "an event could not be told");

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use super::{
     apply::{Failure, requests, root, send},
     scales::Scales,
+    strangers::KnownFits,
 };
 use crate::plan::{Kind, Target};
 
@@ -33,9 +34,11 @@ pub enum Life {
 
 /// Asks the API server.
 pub struct Facts {
-    client: Client,
+    pub(super) client: Client,
     /// Which kinds were served, and when that was asked.
     served: Mutex<Vec<(Kind, bool, Instant)>>,
+    /// Where pods fit that nobody placed.
+    pub(super) fits: Mutex<KnownFits>,
     /// Scales of workloads.
     pub scales: Scales,
 }
@@ -43,7 +46,7 @@ pub struct Facts {
 impl Facts {
     /// Asks through this client.
     pub fn new(client: Client) -> Self {
-        Self { scales: Scales::new(client.clone()), client, served: Mutex::default() }
+        Self { scales: Scales::new(client.clone()), client, served: Mutex::default(), fits: Mutex::default() }
     }
 
     /// The labels of an object; [`Failure::Outdated`] if there is no such object.

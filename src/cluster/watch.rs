@@ -28,7 +28,7 @@ pub use self::{backoff::Pauses, kinds::WatchedPod};
 use self::{
     kinds::{Budgets, Configuration, Kind, Namespaces, Pods, Revisions, Sets, Spreads},
     workloads::{
-        AdvancedStatefulSets, CloneSets, Deployments, Mirrored, ReplicaSets, ReplicationControllers, StatefulSets, WatchedWorkload,
+        AdvancedStatefulSets, CloneSets, Deployments, Jobs, Mirrored, ReplicaSets, ReplicationControllers, StatefulSets, WatchedWorkload,
         Workloads,
     },
 };
@@ -174,9 +174,18 @@ impl Feed {
             self.clone().workloads::<StatefulSets>(client, stop).boxed(),
             self.clone().workloads::<ReplicationControllers>(client, stop).boxed(),
             self.clone().workloads::<CloneSets>(client, stop).boxed(),
-            self.workloads::<AdvancedStatefulSets>(client, stop).boxed(),
+            self.clone().workloads::<AdvancedStatefulSets>(client, stop).boxed(),
+            self.jobs(client, stop).boxed(),
         ];
         join_all(workloads).await;
+    }
+
+    /// Only spreads look at them.
+    async fn jobs(self, client: &Client, stop: &CancellationToken) {
+        if self.state.read().snapshot().gates.spreads {
+            let api = Api::<WatchedWorkload>::all_with(client.clone(), &Jobs::resource());
+            self.follow::<Jobs, _>(stop.clone(), |config| watcher::watcher(api.clone(), config).boxed()).await;
+        }
     }
 
     async fn workloads<M: Mirrored>(self, client: &Client, stop: &CancellationToken) {

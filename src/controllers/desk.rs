@@ -12,6 +12,9 @@ use crate::plan::Key;
 const STATUS_EVERY: Duration = Duration::from_secs(1);
 /// That of a budget is what disruptions are admitted by: as long as it says that more may go than may, it must not wait.
 const BUDGET_EVERY: Duration = Duration::from_millis(100);
+/// That of a spread is what places are taken from, by many at a time: each write of ours is in the way of theirs. But a workload that
+/// runs to its end has to have the places of those that ended soon.
+const SPREAD_EVERY: Duration = Duration::from_millis(300);
 /// A status that the API server does not keep as it was written is not written again at once.
 const SAME_STATUS_EVERY: Duration = Duration::from_mins(1);
 /// A pod that the API server would not change is left alone for a while, so that others get their turn.
@@ -36,6 +39,8 @@ pub struct Desk {
     status: Option<(Option<Value>, Instant)>,
     refused: HashMap<String, Instant>,
     native_left_until: Option<Instant>,
+    /// How many pods of it are in no subset, as far as that was said.
+    strays: usize,
 }
 
 impl Default for Desk {
@@ -48,6 +53,7 @@ impl Default for Desk {
             status: None,
             refused: HashMap::new(),
             native_left_until: None,
+            strays: 0,
         }
     }
 }
@@ -55,8 +61,19 @@ impl Default for Desk {
 impl Desk {
     /// An empty memory of this object.
     pub fn of(key: &Key) -> Self {
-        let status_every = if matches!(key, Key::Budget { .. }) { BUDGET_EVERY } else { STATUS_EVERY };
+        let status_every = match key {
+            Key::Budget { .. } => BUDGET_EVERY,
+            Key::Spread { .. } => SPREAD_EVERY,
+            Key::SidecarSet(_) | Key::Pod { .. } => STATUS_EVERY,
+        };
         Self { status_every, ..Self::default() }
+    }
+
+    /// Remembers how many pods of it are in no subset, and says how many that is more.
+    pub fn strays(&mut self, count: usize) -> i64 {
+        let before = std::mem::replace(&mut self.strays, count);
+        let of = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        of(count).saturating_sub(of(before))
     }
 
     /// Whether a change of this pod was refused a moment ago.
@@ -161,6 +178,20 @@ mod tests {
         let (mut desk, now) = (Desk::of(&Key::Budget { namespace: "shop".into(), name: "web".into() }), Instant::now());
         desk.wrote_status(&json!(1), now);
         assert_eq!(desk.status_due(&json!(2), now), now + BUDGET_EVERY);
+    }
+
+    #[test]
+    fn the_status_of_a_spread_waits_a_little() {
+        let (mut desk, now) = (Desk::of(&Key::Spread { namespace: "shop".into(), name: "web".into() }), Instant::now());
+        assert_eq!(desk.status_due(&json!(1), now), now);
+        desk.wrote_status(&json!(1), now);
+        assert_eq!(desk.status_due(&json!(2), now), now + SPREAD_EVERY);
+    }
+
+    #[test]
+    fn strays_are_counted_by_how_many_more_there_are() {
+        let mut desk = Desk::default();
+        assert_eq!([3, 5, 5, 1, 0].map(|count| desk.strays(count)), [3, 2, 0, -4, -1]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod desk;
 pub mod pods;
 pub mod protection;
 pub mod runner;
+pub mod spreads;
 
 use std::sync::Arc;
 
@@ -16,11 +17,12 @@ use self::desk::Desk;
 use crate::{
     base::{observed::Pod, selector::Selector},
     cluster::{apply::Failure, facts::Facts},
-    plan::{Action, Key, Plan, Task},
+    plan::{Action, Key, Patch, Plan, Task},
     sidecarset::{
         member::Member,
         plan::{self, Circumstances, Picture},
     },
+    spread::plan::Tally,
     state::State,
 };
 
@@ -40,8 +42,31 @@ pub struct Planner {
 pub struct Planned {
     /// The plan.
     pub plan: Plan,
-    /// Selects the pods that the plan was made from, where it depends on what an earlier leader did to them.
-    pub pods: Option<Selector>,
+    /// What has to be looked at before it is carried out.
+    pub look: Look,
+    /// What is counted of spreads.
+    pub tally: Tally,
+}
+
+/// What has to be looked at before a plan is carried out: the API server knows more than the watch has told.
+#[derive(Debug, Default)]
+pub enum Look {
+    /// Nothing.
+    #[default]
+    Needless,
+    /// The pods that this selects, where the plan changes pods: once in a term, for what an earlier leader did to them.
+    BeforeChanges(Selector),
+    /// The pods of this namespace: once in a term.
+    First(Arc<str>),
+    /// The pods of this namespace, now.
+    Now(Arc<str>),
+}
+
+impl Planned {
+    /// A plan for which nothing has to be looked at.
+    fn of(plan: Plan) -> Self {
+        Self { plan, look: Look::Needless, tally: Tally::default() }
+    }
 }
 
 /// What a plan is made from, taken from the picture at one moment.
@@ -61,14 +86,22 @@ impl Planner {
     pub async fn plan(&self, key: &Key, desk: &Desk, now: Instant) -> Result<Option<Planned>, Failure> {
         if let Key::Budget { namespace, name } = key {
             let plan = budgets::planned(&self.state, &self.facts, [namespace, name], || (self.wall)()).await;
-            return Ok(plan.map(|plan| Planned { plan: without_refused(plan, desk, now), pods: None }));
+            return Ok(plan.map(|plan| Planned::of(without_refused(plan, desk, now))));
+        }
+        if let Key::Spread { namespace, name } = key {
+            let made = spreads::planned(&self.state, &self.facts, [namespace, name], || (self.wall)()).await?;
+            return Ok(made.map(|spreads::Made { plan, tally, look }| Planned {
+                plan: without_refused(plan, desk, now),
+                look: look.map_or_else(|| Look::First(Arc::clone(namespace)), Look::Now),
+                tally,
+            }));
         }
         match self.subject(key) {
             None => Ok(None),
             Some(Subject::SidecarSet(picture)) => Ok(Some(self.plan_set(&picture, desk, now))),
             Some(Subject::FinishedPod(pod)) => {
                 let plan = pods::plan(&pod, &self.facts, (self.wall)()).await?;
-                Ok(Some(Planned { plan, pods: None }))
+                Ok(Some(Planned::of(plan)))
             }
         }
     }
@@ -89,13 +122,17 @@ impl Planner {
             may_change_native: desk.may_change_native(now),
             now: (self.wall)(),
         };
-        Planned { plan: plan::plan(picture, &circumstances), pods: picture.rollout.selector.clone() }
+        let look = picture.rollout.selector.clone().map_or(Look::Needless, Look::BeforeChanges);
+        Planned { plan: plan::plan(picture, &circumstances), look, tally: Tally::default() }
     }
 }
 
 /// The plan without the pods that the API server refused to change a moment ago.
 fn without_refused(mut plan: Plan, desk: &Desk, now: Instant) -> Plan {
-    let is_refused = |task: &Task| matches!(&task.action, Action::Patch(patch) if desk.is_refused(&patch.target.uid, now));
+    let is_refused = |task: &Task| match &task.action {
+        Action::Patch(Patch { target, .. }) | Action::Delete { target, .. } => desk.is_refused(&target.uid, now),
+        Action::Create { .. } | Action::Compose { .. } => false,
+    };
     plan.each.retain(|task| !is_refused(task));
     plan
 }

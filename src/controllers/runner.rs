@@ -19,14 +19,14 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Planned, Planner, desk::Desk};
+use super::{Look, Planned, Planner, desk::Desk};
 use crate::{
     cluster::{
         apply::{Apply, Failure},
         events::Teller,
         lease::{Term, Work},
     },
-    plan::{Action, Event, Key, Kind, Patch, Plan, Target, Task},
+    plan::{Action, Event, Key, Kind, Patch, Target, Task},
     telemetry::metrics::Metrics,
 };
 
@@ -181,6 +181,7 @@ impl Runner {
             }
         }
         while running.next().await.is_some() {}
+        self.metrics.pods_without_subset.set(0);
         tracing::info!(term = term.number(), "no longer reconciling");
     }
 
@@ -189,7 +190,10 @@ impl Runner {
         let started = Instant::now();
         let planned = match self.planned(&key, &mut desk).await {
             Ok(Some(planned)) => planned,
-            Ok(None) => return Done { key, desk: None, again: None },
+            Ok(None) => {
+                self.metrics.pods_without_subset.inc_by(desk.strays(0));
+                return Done { key, desk: None, again: None };
+            }
             Err(failure) => {
                 self.metrics.reconcile_errors.inc();
                 tracing::warn!(?key, %failure, "what the plan depends on could not be found out");
@@ -205,25 +209,32 @@ impl Runner {
         Done { key, desk: Some(desk), again }
     }
 
-    /// The plan. The first one of a term that changes pods is made a second time, on pods that were listed for it: what an earlier
-    /// leader did a moment ago may not have come through the watch yet.
-    async fn planned(&self, key: &Key, desk: &mut Desk) -> Result<Option<Plan>, Failure> {
+    /// The plan. Where it depends on what the watch may not have told yet, it is made a second time, on pods that were listed for it:
+    /// once in a term at least, for what an earlier leader did a moment ago.
+    async fn planned(&self, key: &Key, desk: &mut Desk) -> Result<Option<Planned>, Failure> {
+        let mut is_listed = false;
         loop {
             let now = Instant::now();
-            let Some(Planned { plan, pods }) = self.planner.plan(key, desk, now).await? else { return Ok(None) };
-            let changes_pods = plan.each.iter().any(|task| about(&task.action).kind == Kind::POD);
-            match pods {
-                Some(selector) if changes_pods && !desk.is_verified => {
-                    self.apply.look_again(&selector).await?;
-                    desk.is_verified = true;
-                }
-                _ => return Ok(Some(plan)),
+            let Some(planned) = self.planner.plan(key, desk, now).await? else { return Ok(None) };
+            let changes_pods = planned.plan.each.iter().any(|task| about(&task.action).kind == Kind::POD);
+            match &planned.look {
+                Look::BeforeChanges(selector) if changes_pods && !desk.is_verified => self.apply.look_again(selector).await?,
+                Look::First(namespace) if !desk.is_verified => self.look_at_namespace(namespace).await?,
+                Look::Now(namespace) if !is_listed => self.look_at_namespace(namespace).await?,
+                _ => return Ok(Some(planned)),
             }
+            is_listed = true;
+            desk.is_verified = true;
         }
     }
 
+    async fn look_at_namespace(&self, namespace: &str) -> Result<(), Failure> {
+        self.apply.look_at_namespace(namespace, (self.planner.wall)()).await
+    }
+
     /// Does what a plan wants; says when to look again, and what is to be told.
-    async fn carry_out(&self, key: &Key, plan: Plan, desk: &mut Desk, term: &Term) -> (Option<Instant>, Vec<Event>) {
+    async fn carry_out(&self, key: &Key, planned: Planned, desk: &mut Desk, term: &Term) -> (Option<Instant>, Vec<Event>) {
+        let Planned { plan, tally, .. } = planned;
         let mut events = Vec::new();
         for task in plan.first {
             let Some(Outcome { action, failure, event }) = self.task(task, term).await else { return (None, events) };
@@ -232,7 +243,11 @@ impl Runner {
                 return (Some(self.troubles(key, &[(action, failure)], desk)), events);
             }
         }
+        self.metrics.pods_without_subset.inc_by(desk.strays(tally.astray));
         let (due, mut failures) = self.write_status(plan.status, desk, term).await;
+        if due.is_none() && failures.is_empty() {
+            self.metrics.places_lapsed.inc_by(u64::try_from(tally.lapsed).unwrap_or_default());
+        }
         let is_cut = plan.each.len() > AT_ONCE;
         {
             let requests = plan.each.into_iter().take(AT_ONCE).map(|task| self.task(task, term));
@@ -277,7 +292,8 @@ impl Runner {
         match self.apply.carry_out(&task.action, term).await {
             Ok(()) => {
                 if about(&task.action).kind == Kind::POD {
-                    self.metrics.pod_changes.inc();
+                    let is_deletion = matches!(task.action, Action::Delete { .. });
+                    if is_deletion { &self.metrics.pods_moved } else { &self.metrics.pod_changes }.inc();
                 }
                 Some(Outcome { action: task.action, failure: None, event: task.done })
             }

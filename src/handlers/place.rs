@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::{Value, value::RawValue};
+use serde_json::{Map, Value, value::RawValue};
 
 use crate::{
     admission::{
@@ -19,6 +19,7 @@ use crate::{
         hash::uuid,
         interned::Interner,
         pod::Meta,
+        strategic_merge::{self, POD},
         workload::{Owner, Wire},
     },
     spread::{
@@ -26,7 +27,7 @@ use crate::{
         choose::by_ordinal,
         claim::{Newcomer, Place, Take, Want},
         index::{Spread, Target},
-        inject::{inject, is_injected},
+        inject::is_injected,
         keys::MATCHED,
         mark::Mark,
         pod::revision,
@@ -222,7 +223,7 @@ fn in_spread(pod: Arrival<'_, '_>, owner: &Owner, spread: &Arc<Spread>, learned:
         Ok(total) => total,
         Err(question) => return Placing::Ask(*question),
     };
-    let misfits = misfits(spread, value, mark);
+    let misfits = misfits(spread, value);
     let newcomer = Newcomer { name: (*pod.meta.name).into(), id: id(pod.review), noted_as: old.uid, misfits };
     let (namespace, spread) = (Arc::clone(&spread.namespace), Arc::clone(&spread.name));
     Placing::Claim(Take { namespace, spread, revision: revision.into(), total, want: Want::Place(newcomer) })
@@ -233,16 +234,14 @@ fn id((review, now): (&str, Timestamp)) -> Arc<str> {
     uuid(&format!("{review} {}", now.as_nanosecond())).into()
 }
 
-/// Subsets whose patch does not fit the pod.
-fn misfits(spread: &Spread, pod: impl Fn() -> Value, mark: impl Fn(&Subset) -> Mark) -> Vec<(Arc<str>, Denial)> {
-    let mut patched = spread.rules.subsets.iter().filter(|subset| subset.patch.is_some()).peekable();
-    if patched.peek().is_none() {
-        return Vec::new();
-    }
-    let pod = pod();
-    let misfit = |subset: &Arc<Subset>| {
-        let error = inject(&pod, subset, &mark(subset), &mut crate::admission::edits::Edits::default()).err()?;
-        Some((subset.name.as_str().into(), Denial::forbidden(error.to_string())))
+/// Subsets whose patch cannot be merged into the pod: it takes no place there. What comes out of it is looked at when it has its place.
+fn misfits(spread: &Spread, pod: impl Fn() -> Value) -> Vec<(Arc<str>, Denial)> {
+    let mut patched = spread.rules.subsets.iter().filter_map(|subset| Some((subset, subset.patch.as_ref()?.as_object()?))).peekable();
+    let Some(Value::Object(pod)) = patched.peek().is_some().then(pod) else { return Vec::new() };
+    let misfit = |(subset, patch): (&Arc<Subset>, &Map<String, Value>)| {
+        let problem = strategic_merge::merge(&mut pod.clone(), patch.clone(), POD).err()?;
+        let denial = Denial::forbidden(format!("subset {:?}: patch: {problem}", subset.name));
+        Some((subset.name.as_str().into(), denial))
     };
     patched.filter_map(misfit).collect()
 }

@@ -120,13 +120,15 @@ fn budgets() -> [PolicyRule; 4] {
 }
 
 /// What spreads need beside the workloads that budgets need.
-fn spreads() -> [PolicyRule; 4] {
+fn spreads() -> [PolicyRule; 5] {
     [
         mirrored("apps.kruise.io", "workloadspreads"),
         allowed("apps.kruise.io", &["workloadspreads/status"], &["patch"]),
         mirrored("batch", "jobs"),
         // A pod that finds no node is made anew, in the next subset.
         allowed("", &["pods"], &["delete"]),
+        // Where pods run that were there before.
+        allowed("", &["nodes"], &["list"]),
     ]
 }
 

@@ -5,15 +5,26 @@
 //!
 //! The reconciler ([`plan`]) counts the pods that there are, forgets what did not come, and says in which order pods are to go.
 
+pub mod adaptive;
+pub mod adopt;
 pub mod api;
 pub mod choose;
 pub mod claim;
+pub mod cost;
+pub mod count;
+#[cfg(test)]
+pub mod fixtures;
+pub mod group;
 pub mod index;
 pub mod inject;
 pub mod keys;
 pub mod mark;
+pub mod paths;
+pub mod picture;
+pub mod plan;
 pub mod pod;
 pub mod schema;
+pub mod tell;
 pub mod v1alpha1;
 pub mod validate;
 pub mod whitelist;

@@ -62,6 +62,11 @@ impl Pod {
         self.uid != other.uid || is_newer(&self.resource_version, &other.resource_version)
     }
 
+    /// Whether two versions of a pod differ in nothing that spreads look at.
+    pub fn is_same_to_spreads(&self, other: &Self) -> bool {
+        *self == Self { resource_version: self.resource_version.clone(), ..other.clone() }
+    }
+
     /// Reads a pod.
     pub fn read(pod: &Wire, interner: &mut Interner) -> Self {
         let metadata = &pod.metadata;
@@ -92,6 +97,12 @@ impl Pod {
             cost: pod.annotation(DELETION_COST).map(Into::into),
         }
     }
+}
+
+/// Under what a pod was noted when it was given its place: the id that it carries, or else its name.
+pub fn note_key(pod: &Pod) -> Arc<str> {
+    let id = pod.mark.as_ref().map(|mark| &mark.uid).filter(|uid| !uid.is_empty());
+    Arc::clone(id.unwrap_or(&pod.name))
 }
 
 /// The revision that a pod is counted under, by its labels; `None` if its owners have no revisions that count.

@@ -2,7 +2,9 @@
 
 pub mod budgets;
 pub mod feed;
+pub mod lineage;
 pub mod members;
+pub mod placed;
 pub mod pods;
 pub mod spreads;
 pub mod subjects;
@@ -15,7 +17,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use self::{members::Members, pods::Finished, subjects::Subjects, workloads::Workloads};
+use self::{members::Members, placed::Placed, pods::Finished, subjects::Subjects, workloads::Workloads};
 use crate::{
     base::{gates::Gates, observed::Pod},
     budget::index::Budgets,
@@ -44,7 +46,10 @@ pub struct State {
     budgets: Budgets,
     spreads: Spreads,
     subjects: Subjects,
+    placed: Placed,
     workloads: Workloads,
+    /// Those that have not ended. Only spreads look at them.
+    jobs: Workloads,
     touched: BTreeSet<Key>,
 }
 
@@ -69,8 +74,11 @@ pub struct Snapshot<'s> {
     pub spread_whitelist: &'s spread::whitelist::Whitelist,
     /// All pods, as budgets see them.
     pub subjects: &'s Subjects,
-    /// All workloads.
+    /// The pods that spreads look at.
+    pub placed: &'s Placed,
+    /// All workloads, but for Jobs.
     pub workloads: &'s Workloads,
+    jobs: &'s Workloads,
     namespaces: &'s HashMap<String, BTreeMap<String, String>>,
     leaving: &'s HashSet<String>,
     rollouts: &'s HashMap<Arc<str>, Arc<Rollout>>,
@@ -101,7 +109,9 @@ impl State {
             spreads: &self.spreads,
             spread_whitelist: &self.spread_whitelist,
             subjects: &self.subjects,
+            placed: &self.placed,
             workloads: &self.workloads,
+            jobs: &self.jobs,
         }
     }
 }

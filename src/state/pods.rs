@@ -12,6 +12,7 @@ use crate::{
     budget::subject::Subject,
     plan::Key,
     sidecarset::{keys::INJECTED_LIST, member::Member},
+    spread,
     terminator::classify,
 };
 
@@ -24,6 +25,8 @@ pub struct Observed {
     member: Option<Box<Member>>,
     finished: Option<Box<Pod>>,
     subject: Box<Subject>,
+    // Of those that belong to something, or were placed.
+    placed: Option<Box<spread::pod::Pod>>,
 }
 
 impl Observed {
@@ -36,7 +39,9 @@ impl Observed {
         let whole = |interner: &mut Interner| member.as_ref().map_or_else(|| pod.observe(interner), |member| member.pod.clone());
         let finished = pod.has_sidecars_to_end().then(|| whole(interner)).filter(classify::is_due).map(Box::new);
         let subject = Box::new(Subject::read(pod, interner));
-        Self { namespace, name, member, finished, subject }
+        let placed = spread::pod::Pod::read(pod, interner);
+        let placed = (placed.mark.is_some() || placed.controller.is_some()).then(|| Box::new(placed));
+        Self { namespace, name, member, finished, subject, placed }
     }
 }
 
@@ -70,7 +75,7 @@ impl Finished {
 impl State {
     /// A pod was made or changed.
     pub fn observe_pod(&mut self, pod: Observed) {
-        let Observed { namespace, name, member, finished, subject } = pod;
+        let Observed { namespace, name, member, finished, subject, placed } = pod;
         match member {
             Some(member) => self.apply_pod(*member),
             None => self.forget_member(&namespace, &name),
@@ -79,12 +84,14 @@ impl State {
             let change = self.subjects.apply(*subject);
             self.touch_budgets_of_pod(&change.unwrap_or_default());
         }
+        self.observe_placed([&namespace, &name], placed.map(|placed| *placed));
         self.apply_finished(&namespace, &name, finished);
     }
 
     /// A pod as it is after a request of ours. One that is gone by now stays gone.
     pub fn observe_answer(&mut self, pod: Observed) {
-        let Observed { namespace, name, member, finished, subject } = pod;
+        let Observed { namespace, name, member, finished, subject, placed } = pod;
+        self.assume_placed(placed.map(|placed| *placed));
         if let Some(member) = member {
             self.assume_pod(*member);
         }
@@ -98,6 +105,7 @@ impl State {
     /// A pod is gone.
     pub fn delete_pod(&mut self, namespace: &str, name: &str) {
         self.forget_member(namespace, name);
+        self.delete_placed(namespace, name);
         self.apply_finished(namespace, name, None);
         let change = self.subjects.remove(namespace, name);
         self.touch_budgets_of_pod(&change.unwrap_or_default());
@@ -106,8 +114,9 @@ impl State {
     /// These are all pods that there are.
     pub fn observe_all_pods(&mut self, pods: Vec<Observed>) {
         let mut before = std::mem::take(&mut self.finished);
-        let (mut members, mut subjects) = (Vec::new(), Vec::new());
+        let (mut members, mut subjects, mut placed) = (Vec::new(), Vec::new(), Vec::new());
         for pod in pods {
+            placed.extend(pod.placed.filter(|_| self.gates.spreads).map(|placed| *placed));
             if self.gates.has_budgets() {
                 subjects.push(*pod.subject);
             }
@@ -123,6 +132,7 @@ impl State {
         self.touched.extend(before.0.into_keys());
         self.reset_pods(members);
         self.subjects.reset(subjects);
+        self.reset_placed(placed);
         self.touch_all_budgets();
     }
 

@@ -1,20 +1,38 @@
 //! How spreads get into the picture.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
-use super::{Snapshot, State};
+use super::{Snapshot, State, lineage::Lineage};
 use crate::{
+    base::{selector::Labels, workload::Workload},
     plan::Key,
-    spread::{api::WorkloadSpread, index::Spread, whitelist::Whitelist},
+    spread::{
+        api::WorkloadSpread,
+        index::Spread,
+        keys::NO_REVISION,
+        paths::{PathError, wanted},
+        picture::{Departed, Picture},
+        pod::Pod,
+        whitelist::Whitelist,
+    },
 };
 
 impl State {
     /// A spread was made or changed.
     pub fn apply_spread(&mut self, spread: WorkloadSpread) {
         let spread = Spread::compile(spread);
-        let key = key(&spread.namespace, &spread.name);
-        if self.spreads.apply(spread).1 {
+        let (key, namespace, is_terminating) = (key(&spread.namespace, &spread.name), Arc::clone(&spread.namespace), spread.is_terminating);
+        let rules = Arc::clone(&spread.rules);
+        let (before, is_changed) = self.spreads.apply(spread);
+        if is_changed {
             self.touched.insert(key);
+        }
+        // Another one may have had its pods, or have them now.
+        if before.is_none_or(|before| before.is_terminating != is_terminating || before.rules != rules) {
+            self.touch_spreads_in(&namespace, |_| true);
         }
     }
 
@@ -43,6 +61,9 @@ impl State {
     pub fn delete_spread(&mut self, namespace: &str, name: &str) {
         if let Some(gone) = self.spreads.remove(namespace, name) {
             self.touched.insert(key(&gone.namespace, &gone.name));
+            self.leave_namespace_without_spreads(&gone.namespace);
+            // Another one may have its pods now.
+            self.touch_spreads_in(&gone.namespace, |_| true);
         }
     }
 
@@ -66,43 +87,112 @@ pub(super) fn key(namespace: &Arc<str>, name: &Arc<str>) -> Key {
 }
 
 impl Snapshot<'_> {
-    /// How many pods the target of a spread should have, if that can be told from what is mirrored.
+    /// How many pods the target of a spread should have, if that can be told from what is mirrored. What is not mirrored yet has to be
+    /// asked for, and so have the places in a workload that a spread names.
     pub fn total_of(&self, spread: &Spread) -> Option<i32> {
         let target = spread.rules.target.as_ref().filter(|_| spread.rules.paths.is_empty())?;
-        let owner = target.owner();
-        self.workloads.get(&spread.namespace, &owner).map(|workload| workload.wanted())
+        self.workload(&spread.namespace, &target.owner()).map(|workload| workload.wanted())
     }
 
     /// How many pods the target of a spread should have, from the object itself.
-    pub fn total_in(&self, _: &Spread, _: &serde_json::Value) -> i32 {
-        0
+    pub fn total_in(&self, spread: &Spread, object: &serde_json::Value) -> i32 {
+        self.wanted_in(spread, object).0
     }
+
+    /// The same, with what is wrong with the paths that the spread names: a bad one counts for nothing.
+    pub fn wanted_in(&self, spread: &Spread, object: &serde_json::Value) -> (i32, Vec<PathError>) {
+        let kind = spread.rules.target.as_ref().map(|target| &*target.kind).unwrap_or_default();
+        wanted(kind, &self.paths_of(spread), object)
+    }
+
+    /// Where in the target it stands how many pods there should be: as the spread says, or as the whitelist does for the kind.
+    pub fn paths_of(&self, spread: &Spread) -> Vec<String> {
+        if !spread.rules.paths.is_empty() {
+            return spread.rules.paths.clone();
+        }
+        let listed = spread.rules.target.as_ref().and_then(|target| self.spread_whitelist.replicas_path(&target.group, &target.kind));
+        listed.map(str::to_owned).into_iter().collect()
+    }
+
+    /// Everything that the reconciler of a spread looks at but for what is not mirrored, to be taken along; `None` if there is no such
+    /// spread.
+    pub fn picture_of_spread(&self, namespace: &str, name: &str) -> Option<Picture> {
+        let spread = Arc::clone(self.spreads.get(namespace, name)?);
+        let mut rivals: Vec<_> = self.spreads.of_namespace(namespace).filter(|spread| !spread.is_terminating).cloned().collect();
+        rivals.sort_by(|one, other| (one.created, &one.name).cmp(&(other.created, &other.name)));
+        let target = spread.rules.target.as_ref();
+        let is_scaled = target.is_some_and(|target| !self.is_mirrored(&target.group, &target.kind));
+        let (mut pods, mut candidates) = (Vec::new(), Vec::new());
+        for (owner, family) in self.placed.families(namespace) {
+            let Some(owner) = owner else { continue };
+            let lineage = self.lineage(namespace, owner);
+            for pod in family {
+                match rivals.iter().find(|rival| is_of(rival, pod, &lineage)) {
+                    Some(rival) if rival.name == spread.name => pods.push(Arc::clone(pod)),
+                    Some(_) => {}
+                    None if is_scaled && !lineage.is_whole && spread.rules.selects(&pod.labels) => candidates.push(Arc::clone(pod)),
+                    None => {}
+                }
+            }
+        }
+        pods.sort_by(|one, other| one.name.cmp(&other.name));
+        Some(Picture {
+            pods,
+            candidates,
+            total: self.total_of(&spread).unwrap_or_default(),
+            current: self.current_revision(&spread),
+            departed: self.departed(&spread),
+            listed_at: self.placed.listed_at(namespace),
+            problems: Vec::new(),
+            fits: BTreeMap::new(),
+            spread,
+        })
+    }
+
+    /// Whether all workloads of a kind are known that still make pods, Jobs among them.
+    pub fn is_mirrored(&self, group: &str, kind: &str) -> bool {
+        self.workloads.is_mirrored(group, kind) || (group == "batch" && kind == "Job")
+    }
+
+    /// Pods that are gone and still noted.
+    fn departed(&self, spread: &Spread) -> Vec<Departed> {
+        let arrays = spread.status.versioned_subset_statuses.values().flatten();
+        let notes: HashSet<&str> = arrays.flat_map(|subset| subset.creating_pods.keys()).map(String::as_str).collect();
+        if notes.is_empty() {
+            return Vec::new();
+        }
+        let departed = self.placed.departed(&spread.namespace, &spread.name);
+        departed.filter(|departed| notes.contains(&*departed.key)).cloned().collect()
+    }
+
+    /// The revision whose pods are to stay when others go: that of the newest ReplicaSet of the target. (A paused Deployment may have
+    /// none for its template yet, B7.)
+    fn current_revision(&self, spread: &Spread) -> Option<Arc<str>> {
+        let target = spread.rules.target.as_ref()?;
+        let hash = |set: &Workload| {
+            let labels = &set.template_labels;
+            labels.label("pod-template-hash").filter(|hash| !hash.is_empty()).unwrap_or(NO_REVISION).into()
+        };
+        let owner = target.owner();
+        if owner.is("apps", "ReplicaSet") {
+            return self.workloads.get(&spread.namespace, &owner).map(|set| hash(set));
+        }
+        let is_its = |set: &&Arc<Workload>| {
+            let is_set = set.identity.is("apps", "ReplicaSet") && !set.is_terminating;
+            is_set && set.controller.as_ref().is_some_and(|controller| target.is(controller))
+        };
+        let sets = self.workloads.of_namespace(&spread.namespace).filter(is_its);
+        sets.max_by_key(|set| (set.revision, set.created, Arc::clone(&set.identity.name))).map(|set| hash(set))
+    }
+}
+
+/// Whether a pod is a spread's: it belongs to the target, as far as known; or whose it is is not known to the top, and it says itself
+/// that this spread placed it.
+fn is_of(spread: &Spread, pod: &Pod, lineage: &Lineage) -> bool {
+    let Some(target) = spread.rules.target.as_ref().filter(|_| spread.rules.selects(&pod.labels)) else { return false };
+    let is_marked = || pod.mark.as_ref().is_some_and(|mark| mark.spread == spread.name);
+    lineage.owners.iter().any(|owner| target.is(owner)) || (!lineage.is_whole && is_marked())
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use serde_json::json;
-
-    use super::*;
-    use crate::spread::whitelist::MEMBER;
-
-    #[test]
-    fn all_spreads_are_looked_at_again_when_the_whitelist_changes_and_not_when_it_is_told_again() {
-        let mut state = State::default();
-        state.apply_spread(
-            serde_json::from_value(json!({"apiVersion": "apps.kruise.io/v1beta1", "kind": "WorkloadSpread",
-            "metadata": {"name": "a", "namespace": "shop"}, "spec": {"subsets": []}}))
-            .unwrap(),
-        );
-        assert_eq!(state.take_touched().len(), 1);
-        let data = BTreeMap::from([(MEMBER.to_owned(), r#"{"workloads": [{"Group": "g", "Kind": "K"}]}"#.to_owned())]);
-        state.apply_configuration(&data);
-        assert!(state.take_touched().len() == 1 && state.snapshot().spread_whitelist.is_target("g", "K"));
-        state.apply_configuration(&data);
-        assert!(state.take_touched().is_empty());
-        state.delete_configuration();
-        assert!(state.take_touched().len() == 1 && !state.snapshot().spread_whitelist.is_target("g", "K"));
-    }
-}
+mod tests;

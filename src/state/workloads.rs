@@ -66,7 +66,7 @@ impl Workloads {
     }
 
     /// Takes in a workload. Gives what it was and is; nothing if nothing has changed.
-    fn apply(&mut self, workload: Workload) -> Vec<Arc<Workload>> {
+    pub(super) fn apply(&mut self, workload: Workload) -> Vec<Arc<Workload>> {
         let workload = Arc::new(workload);
         let of_namespace = self.by_namespace.entry(Arc::clone(&workload.namespace)).or_default();
         let known = of_namespace.insert(workload.identity.coordinates(), Arc::clone(&workload));
@@ -76,7 +76,7 @@ impl Workloads {
         if is_same { Vec::new() } else { known.into_iter().chain([workload]).collect() }
     }
 
-    fn remove(&mut self, namespace: &str, coordinates: &Coordinates) -> Option<Arc<Workload>> {
+    pub(super) fn remove(&mut self, namespace: &str, coordinates: &Coordinates) -> Option<Arc<Workload>> {
         let of_namespace = self.by_namespace.get_mut(namespace)?;
         let gone = of_namespace.remove(coordinates)?;
         if of_namespace.is_empty() {
@@ -99,12 +99,14 @@ impl State {
     pub fn apply_workload(&mut self, workload: Workload) {
         let versions = self.workloads.apply(workload);
         self.touch_budgets_of(&versions);
+        self.touch_spreads_of(&versions);
     }
 
     /// A workload is gone.
     pub fn delete_workload(&mut self, namespace: &str, [group, kind]: [&str; 2], name: &str) {
         if let Some(gone) = self.workloads.remove(namespace, &[group.into(), kind.into(), name.into()]) {
-            self.touch_budgets_of(&[gone]);
+            self.touch_budgets_of(&[Arc::clone(&gone)]);
+            self.touch_spreads_of(&[gone]);
         }
     }
 
@@ -118,6 +120,7 @@ impl State {
             self.workloads.mirrored.insert([group.to_owned(), kind.to_owned()]);
         }
         self.touch_all_budgets();
+        self.touch_all_spreads();
     }
 
     /// A kind is not served any more: of its objects nothing is known from now on.
@@ -125,6 +128,7 @@ impl State {
         if self.workloads.mirrored.remove(&[group.to_owned(), kind.to_owned()]) {
             self.workloads.forget(group, kind);
             self.touch_all_budgets();
+            self.touch_all_spreads();
         }
     }
 

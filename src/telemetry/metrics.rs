@@ -39,6 +39,12 @@ pub struct Metrics {
     pub reconcile_seconds: Histogram,
     /// Running pods that were changed.
     pub pod_changes: Counter,
+    /// Pods that were given a place in a subset and did not come in time.
+    pub places_lapsed: Counter,
+    /// Pods of spread workloads that are in no subset; counted by the replica that leads.
+    pub pods_without_subset: Gauge,
+    /// Pods that found no node and were deleted, to be made anew in another subset.
+    pub pods_moved: Counter,
     /// Budgets that say of themselves that they do not guard all that they select.
     pub budgets_not_enforcing: Gauge,
     /// Requests that were refused because something could not be taken for them.
@@ -105,6 +111,9 @@ impl Metrics {
             reconcile_errors: Counter::default(),
             reconcile_seconds: Buckets.new_metric(),
             pod_changes: Counter::default(),
+            places_lapsed: Counter::default(),
+            pods_without_subset: Gauge::default(),
+            pods_moved: Counter::default(),
             budgets_not_enforcing: Gauge::default(),
             claims_refused: Counter::default(),
             claim_writes: Counter::default(),
@@ -151,6 +160,16 @@ impl Metrics {
             unguarded,
         );
         registry.register("pod_changes", "Running pods that were changed by reconcilers", self.pod_changes.clone());
+        self.register_spreads(registry);
+    }
+
+    fn register_spreads(&self, registry: &mut Registry) {
+        let lapsed = self.places_lapsed.clone();
+        registry.register("places_lapsed", "Pods that were given a place in a subset and did not come in time", lapsed);
+        let without = self.pods_without_subset.clone();
+        registry.register("pods_without_subset", "Pods of spread workloads that are in no subset, by the replica that leads", without);
+        let moved = self.pods_moved.clone();
+        registry.register("pods_moved", "Pods that found no node and were deleted, to be made anew in another subset", moved);
     }
 
     /// The metrics of the hook under `path`.

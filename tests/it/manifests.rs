@@ -183,6 +183,7 @@ fn the_server_may_do_what_it_does_and_nothing_else() {
             {"apiGroups": ["apps.kruise.io"], "resources": ["workloadspreads/status"], "verbs": ["patch"]},
             {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": read},
             {"apiGroups": [""], "resources": ["pods"], "verbs": ["delete"]},
+            {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list"]},
         ])
     );
     let lease =

@@ -61,11 +61,42 @@ async fn a_pod_is_asked_about_in_our_own_namespace_by_a_dry_run_and_in_all_its_m
     assert_eq!(pod, json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "s-"}, "spec": {"newer": [1]}}));
 }
 
+/// The answer of a server that is given hardly any time.
+async fn answered(client: Client, question: Question) -> Answer {
+    let kinds = Arc::new(Kinds::new(client.clone()));
+    let pods = Api::<DynamicObject>::namespaced_with(client, "own", &ApiResource::erase::<Pod>(&()));
+    within(Duration::from_millis(20), pods, kinds, question).await
+}
+
+#[tokio::test]
+async fn an_object_of_any_kind_is_found_where_its_kind_is_and_one_that_is_not_there_is_told_from_one_that_may_not_be_seen() {
+    let service = tower::service_fn(|request: http::Request<Body>| {
+        let kinds = json!({"groupVersion": "g", "resources": [{"name": "flows", "singularName": "", "namespaced": true, "kind": "Flow", "verbs": []}]});
+        let group = json!({"name": "example.com", "versions": [{"groupVersion": "example.com/v2", "version": "v2"}]});
+        let (status, body) = match request.uri().path() {
+            "/apis/example.com" => (200, group),
+            "/apis/example.com/v2" => (200, kinds),
+            "/apis/example.com/v2/namespaces/shop/flows/f" => (200, json!({"spec": {"size": 3}})),
+            "/apis/example.com/v2/namespaces/shop/flows/mine" => (403, json!({"kind": "Status", "message": "no", "code": 403})),
+            _ => (404, json!({"kind": "Status", "message": "not found", "code": 404})),
+        };
+        let answer = Response::builder().status(status).body(Body::from(body.to_string().into_bytes())).unwrap();
+        async { Ok::<_, Infallible>(answer) }
+    });
+    let client = Client::new(service, "default");
+    let of = |kind: &str, name: &str| {
+        let [group, kind, namespace, name] = ["example.com", kind, "shop", name].map(str::to_owned);
+        asked(client.clone(), "own")(Question::Object { group, kind, namespace, name })
+    };
+    assert_eq!(of("Flow", "f").await, Answer::Found(r#"{"spec":{"size":3}}"#.to_owned()));
+    assert_eq!([of("Flow", "g").await, of("Stream", "f").await], [Answer::Absent, Answer::Absent]);
+    assert_eq!(of("Flow", "mine").await, Answer::Unknown("the API server does not show Flow \"mine\": no".to_owned()));
+}
+
 #[tokio::test]
 async fn an_api_server_that_does_not_answer_in_time_is_not_waited_for() {
     let client = Client::new(Server { is_silent: true }, "default");
-    let pods = Api::<DynamicObject>::namespaced_with(client, "own", &ApiResource::erase::<Pod>(&()));
-    let answer = within(Duration::from_millis(20), pods, question()).await;
+    let answer = answered(client, question()).await;
     assert_eq!(answer, Answer::Unknown("the API server did not answer within 0.02 s".to_owned()));
 }
 
@@ -201,8 +232,7 @@ async fn a_list_that_is_refused_is_no_answer() {
 #[tokio::test]
 async fn a_list_that_does_not_come_in_time_is_no_answer() {
     let client = Client::new(Server { is_silent: true }, "default");
-    let pods = Api::<DynamicObject>::namespaced_with(client, "own", &ApiResource::erase::<Pod>(&()));
     let question = Question::HowMany(listing("", Count::by_metadata(|_| 1)));
-    let answer = within(Duration::from_millis(20), pods, question).await;
+    let answer = answered(client, question).await;
     assert_eq!(answer, Answer::Unknown("the API server did not answer within 0.02 s".to_owned()));
 }

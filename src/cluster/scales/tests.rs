@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use kube::client::Body;
 
 use super::*;
+use crate::cluster::kinds::NO_KIND_HOLDS;
 
 /// An API server that knows some kinds, and counts what it is asked.
 fn scales() -> (Scales, Arc<AtomicUsize>) {

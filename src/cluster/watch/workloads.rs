@@ -114,6 +114,39 @@ impl Mirrored for AdvancedStatefulSets {
     const CONDITION: &'static str = "statefulsets.apps.kruise.io";
 }
 
+/// Jobs that still make pods.
+pub(super) struct Jobs;
+
+impl Kind for Jobs {
+    type Object = WatchedWorkload;
+    type Kept = Workload;
+    const CONDITION: &'static str = "jobs";
+
+    fn keep(object: WatchedWorkload, interner: &Mutex<Interner>) -> Result<Workload, String> {
+        Ok(Workload::read_job(&object.0, &mut interner.lock()))
+    }
+    fn reset(state: &mut State, all: Vec<Workload>) -> Vec<SetError> {
+        state.reset_jobs(all);
+        Vec::new()
+    }
+    fn apply(state: &mut State, one: Workload) -> Result<(), SetError> {
+        state.apply_job(one);
+        Ok(())
+    }
+    fn delete(state: &mut State, namespace: &str, name: &str) {
+        state.delete_job(namespace, name);
+    }
+    fn forget(state: &mut State) {
+        state.reset_jobs(Vec::new());
+    }
+}
+
+impl Mirrored for Jobs {
+    const GROUP: &'static str = "batch";
+    const KIND: &'static str = "Job";
+    const PLURAL: &'static str = "jobs";
+}
+
 /// All workloads of a kind.
 pub(super) struct Workloads<M>(PhantomData<fn() -> M>);
 

@@ -1,0 +1,69 @@
+//! What a spread says of itself: a line for whoever looks, and what has happened.
+//!
+//! Sentences have no numbers: what changes with every look would be told each time.
+
+use super::{
+    adaptive::is_closed,
+    api::SubsetStatus,
+    index::limit,
+    picture::Picture,
+    plan::{Found, target},
+};
+use crate::plan::Event;
+
+/// The subsets in a line: `zone-a 10/10, zone-b 3/10, rest 7`, and what is odd.
+pub fn summary(picture: &Picture, subsets: &[SubsetStatus], astray: usize) -> String {
+    let rules = &picture.spread.rules;
+    let of = |status: &SubsetStatus| {
+        let most = rules.subset(&status.name).and_then(|subset| limit(subset, picture.total));
+        let most = most.map(|most| format!("/{most}")).unwrap_or_default();
+        let closed = if is_closed(status) { " (closed)" } else { "" };
+        format!("{} {}{most}{closed}", status.name, status.replicas)
+    };
+    let mut line = subsets.iter().map(of).collect::<Vec<_>>().join(", ");
+    if astray > 0 {
+        line.push_str(&format!(", elsewhere {astray}"));
+    }
+    for problem in rules.problems.iter().chain(&picture.problems) {
+        line.push_str(if line.is_empty() { "" } else { "; " });
+        line.push_str(problem);
+    }
+    line
+}
+
+/// What is told.
+pub fn events(picture: &Picture, found: &Found<'_>) -> Vec<Event> {
+    let about = target(&picture.spread);
+    let event = |is_warning, reason, note: String| Event { about: about.clone(), is_warning, reason, note };
+    let mut events: Vec<_> = problems(picture).map(|problem| event(true, "InvalidSpec", problem)).collect();
+    for (index, subset) in picture.spread.rules.subsets.iter().enumerate() {
+        let name = &subset.name;
+        let of = |all: &[usize]| all.get(index).is_some_and(|count| *count > 0);
+        if found.revisions.values().any(|revision| of(&revision.count.missed)) {
+            let note = format!("pods that were given places in subset {name:?} did not come in time: the places are free again");
+            events.push(event(true, "CreatePodFailed", note));
+        }
+        if found.revisions.values().any(|revision| of(&revision.count.stayed)) {
+            let note = format!("pods that were to be deleted in subset {name:?} were not, in time: they take up their places again");
+            events.push(event(true, "DeletePodFailed", note));
+        }
+        let Some(judged) = found.all.judged.get(index) else { continue };
+        if judged.is_closed {
+            let note = format!("pods of subset {name:?} find no node: it gets none for a while, and they are made anew in the next one");
+            events.push(event(true, "PodUnschedulable", note));
+        }
+        if judged.is_reopened {
+            events.push(event(false, "RecoverSchedulable", format!("subset {name:?} gets pods again")));
+        }
+    }
+    if found.groups.astray.iter().any(|pod| pod.is_active()) {
+        let note = "some pods are in no subset: there was no room when they were made, or their subset is gone";
+        events.push(event(false, "PodsWithoutSubset", note.to_owned()));
+    }
+    events
+}
+
+/// What of the spread cannot be used.
+fn problems(picture: &Picture) -> impl Iterator<Item = String> {
+    picture.spread.rules.problems.iter().chain(&picture.problems).map(|problem| format!("a part of it cannot be used: {problem}"))
+}
