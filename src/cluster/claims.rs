@@ -67,6 +67,13 @@ impl Purse for Spread {
     fn claim_patch(&self, before: &Self) -> serde_json::Value {
         self.claim_patch(before)
     }
+    fn informed(self: Arc<Self>, snapshot: &Snapshot<'_>, now: Timestamp) -> Arc<Self> {
+        let crews = snapshot.crews(&self, now);
+        if crews.0.is_empty() { self } else { Arc::new(Self { crews, ..Self::clone(&self) }) }
+    }
+    fn remember(&self, state: &mut State, now: Timestamp) {
+        state.note_sent(self, now);
+    }
 }
 
 impl Queueable for budget::guard::Take {

@@ -11,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{
     api::SubsetStatus,
+    crew::wait,
     index::{Spread, limit},
     keys::{SCHEDULABLE, UNLIMITED},
 };
@@ -86,7 +87,7 @@ impl Claim for Take {
         let array = known.cloned().unwrap_or_else(|| spread.initial(self.total.unwrap_or_default()));
         let (taken, array) = match &self.want {
             Want::Place(_) if spread.is_terminating => return Taken::Needless(None),
-            Want::Place(newcomer) => newcomer.place(array, now),
+            Want::Place(newcomer) => self.place(newcomer, spread, array, now),
             Want::Return { counted, .. } if *counted != spread.status.counted => return Taken::Stale,
             Want::Return { pod, subset, .. } => self.give_back(spread, array, [pod, subset], now),
         };
@@ -102,9 +103,6 @@ type Outcome = (Taken<Option<Place>>, Option<Vec<SubsetStatus>>);
 impl Newcomer {
     /// The first subset with room.
     fn place(&self, mut array: Vec<SubsetStatus>, now: Timestamp) -> Outcome {
-        if let Some(place) = self.noted(&array) {
-            return (Taken::Held(Some(place)), None);
-        }
         let has_room = |subset: &&mut SubsetStatus| subset.missing_replicas > 0 || subset.missing_replicas == UNLIMITED;
         let Some(subset) = array.iter_mut().filter(|subset| is_schedulable(subset)).find(has_room) else {
             return (Taken::Needless(None), None);
@@ -138,6 +136,22 @@ impl Newcomer {
 }
 
 impl Take {
+    fn place(&self, newcomer: &Newcomer, spread: &mut Spread, array: Vec<SubsetStatus>, now: Timestamp) -> Outcome {
+        if let Some(place) = newcomer.noted(&array) {
+            return (Taken::Held(Some(place)), None);
+        }
+        if spread.crews.is_complete(&self.revision) {
+            return (Taken::Refused(wait(&self.spread)), None);
+        }
+        let outcome = newcomer.place(array, now);
+        match &outcome.0 {
+            Taken::Taken(_) => spread.crews.add(&self.revision, true),
+            Taken::Needless(Some(_)) => spread.crews.add(&self.revision, false),
+            _ => {}
+        }
+        outcome
+    }
+
     fn give_back(&self, spread: &Spread, mut array: Vec<SubsetStatus>, [pod, subset]: [&Arc<str>; 2], now: Timestamp) -> Outcome {
         let is_noted = array.iter().any(|one| one.creating_pods.contains_key(&**pod) || one.deleting_pods.contains_key(&**pod));
         if is_noted {

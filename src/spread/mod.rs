@@ -12,6 +12,7 @@ pub mod choose;
 pub mod claim;
 pub mod cost;
 pub mod count;
+pub mod crew;
 #[cfg(test)]
 pub mod fixtures;
 pub mod group;
