@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Snapshot, State};
 use crate::spread::{
@@ -46,9 +46,12 @@ impl Sent {
     }
 }
 
-/// Whether a pod may still come.
+/// How much longer nobody is sent past a note that has lapsed: until the reconciler has said so, its place is not free.
+const UNTIL_SAID: SignedDuration = SignedDuration::from_secs(15);
+
+/// Whether a pod may still come, or its place has yet to be given back.
 fn is_recent(since: Timestamp, now: Timestamp) -> bool {
-    now.duration_since(since) <= CREATING_FOR
+    now.duration_since(since) <= CREATING_FOR + UNTIL_SAID
 }
 
 impl State {

@@ -61,8 +61,8 @@ fn pods_are_coming_that_are_noted_or_sent_and_were_not_seen() {
     assert_eq!(crew(&state, at(1)), Some(Crew { here: 1, noted: 1, sent: 2, ..counted }));
     arrives(&mut state, "web-1-b", "b", "");
     assert_eq!(crew(&state, at(1)), Some(Crew { here: 2, noted: 1, sent: 1, ..counted }));
-    // Nobody waits longer than a place is kept.
-    assert_eq!(crew(&state, at(31)), None);
+    // The place of a note that has lapsed is given back by the reconciler, who may be late, but is not waited for for ever.
+    assert!(crew(&state, at(31)).is_some() && crew(&state, at(46)).is_none());
 }
 
 #[test]
