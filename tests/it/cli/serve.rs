@@ -273,17 +273,20 @@ fn spreads_of_both_versions_are_read_and_say_how_they_stand() {
             "ownerReferences": owner, "annotations": {"apps.kruise.io/matched-workloadspread": mark}}})
     };
     let set = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "web", "namespace": "shop", "uid": "w"}, "spec": {"replicas": 4}});
-    let objects = [set, pod("one", "a"), pod("two", "a"), pod("three", "b")].map(|object| object.to_string()).join("\n");
-    let stored = format!("{}status: {{summary: as it was}}\n", SPREAD.replace("name: web, n", "name: stored, n"));
+    let mut unplaced = pod("four", "");
+    unplaced["metadata"]["annotations"] = json!({});
+    let objects = [set, pod("one", "a"), pod("two", "a"), pod("three", "b"), unplaced].map(|object| object.to_string()).join("\n");
+    let stored = format!("{}status: {{summary: as it was}}\n", SPREAD.replace("name: web", "name: stored"));
     let newer = stored.replace("v1alpha1", "v1beta1").replace("SelectorTerm", "Selector");
-    let from = folder([("spread.yaml", SPREAD), ("stored.yaml", newer.as_str()), ("web.json", objects.as_str())]);
+    // Pods come before what they belong to: the order of files does not matter.
+    let from = folder([("spread.yaml", SPREAD), ("stored.yaml", newer.as_str()), ("pods.json", objects.as_str())]);
     let serving = Serving::folder(from.path());
     let objects: Value = serde_json::from_str(&serving.get("/objects").1).unwrap();
     let status = |name: &str| {
         let is_it = |object: &&Value| object["kind"] == "WorkloadSpread" && object["metadata"]["name"] == name;
         objects["items"].as_array().unwrap().iter().find(is_it).unwrap()["status"].clone()
     };
-    assert_eq!(status("web")["summary"], "a 2/3, b 1");
+    assert_eq!(status("web")["summary"], "a 2/3, b 1, elsewhere 1");
     assert_eq!(status("web")["versionedSubsetStatuses"]["versionIgnored"][0]["missingReplicas"], 1);
     assert_eq!(status("stored"), json!({"summary": "as it was"}));
 }
