@@ -279,7 +279,7 @@ pub fn returned(pod: &crate::base::observed::Wire, namespace: &str, snapshot: &S
         return None;
     }
     let revision = revision(&pod.labels, Some(owner)).into();
-    let want = Want::Return { pod: Arc::clone(&pod.name), subset: mark.subset };
+    let want = Want::Return { pod: Arc::clone(&pod.name), uid: (*pod.uid).into(), subset: mark.subset, counted: spread.status.counted };
     let (namespace, name) = (Arc::clone(&spread.namespace), Arc::clone(&spread.name));
     Some(Take { namespace, spread: name, revision, total: snapshot.total_of(spread), want })
 }

@@ -214,7 +214,7 @@ fn what_goes_gives_back_its_place_in_the_counters_of_its_revision() {
         let wire: crate::base::observed::Wire = serde_json::from_str(&pod.to_string()).unwrap();
         returned(&wire, "shop", &state.snapshot()).map(|take| (take.revision.to_string(), take.want))
     };
-    assert_eq!(of(|_| ()), Some(("1".to_owned(), Want::Return { pod: "web-1-x".into(), subset: "a".into() })));
+    assert_eq!(of(|_| ()), Some(("1".to_owned(), Want::Return { pod: "web-1-x".into(), uid: "".into(), subset: "a".into(), counted: 0 })));
     assert_eq!(of(|pod| pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z")), None);
     assert_eq!(of(|pod| pod["status"] = json!({"phase": "Failed"})), None);
     assert_eq!(of(|pod| pod["metadata"]["ownerReferences"] = json!([])), None);

@@ -217,12 +217,21 @@ impl World {
     fn end(&mut self, replica: usize, taken: Vec<Taken<Option<Place>>>) {
         let turn = self.replicas[replica].turn.take().unwrap();
         for (pending, taken) in turn.requests.into_iter().zip(taken) {
-            let gain = match taken {
-                Taken::Needless(gain) | Taken::Held(gain) | Taken::Taken(gain) => gain,
+            match taken {
+                Taken::Needless(gain) | Taken::Held(gain) | Taken::Taken(gain) => self.settle(replica, pending, gain),
+                Taken::Stale => self.look_again(replica, pending),
                 Taken::Refused(denial) => panic!("{denial:?}"),
-            };
-            self.settle(replica, pending, gain);
+            }
         }
+    }
+
+    /// A pod that may have been left out of the count meanwhile is looked at once more.
+    fn look_again(&mut self, replica: usize, mut pending: Pending) {
+        let counted = self.replicas[replica].counted();
+        let Want::Return { pod, uid, counted: known, .. } = &mut pending.take.want else { unreachable!() };
+        *known = counted;
+        let is_there = self.api.pods.get(&**pod).is_some_and(|live| counts(live) && live["metadata"]["uid"] == **uid);
+        if is_there { self.replicas[replica].queue.push(pending) } else { self.settle(replica, pending, None) }
     }
 
     fn settle(&mut self, replica: usize, pending: Pending, gain: Option<Place>) {
@@ -340,6 +349,10 @@ impl World {
     fn crash(&mut self) {
         let number = self.any_replica();
         self.tell(|| format!("replica {number} is killed"));
+        // Those that it was asked about may have given back their places, and were never told that they may go.
+        let turn = self.replicas[number].turn.iter().flat_map(|turn| &turn.requests);
+        let returns = turn.filter(|pending| matches!(pending.take.want, Want::Return { .. }));
+        self.stayed.extend(returns.map(|pending| pending.pod["metadata"]["uid"].clone()));
         self.replicas[number] = Replica::start(&self.api, self.random.i64(-400..400));
         self.is_sure &= self.leader != number;
         for write in self.writes.iter_mut().filter(|write| write.turn == Some(number)) {

@@ -183,6 +183,11 @@ impl Replica {
         patched(decision, pod)
     }
 
+    /// How often the pods were counted, as far as known.
+    pub(crate) fn counted(&self) -> i64 {
+        self.state.snapshot().spreads.get("shop", "ws").unwrap().status.counted
+    }
+
     /// Lists the pods, as a new leader does before its first plan: what has happened may not have come through the watch yet.
     pub(crate) fn list(&mut self, api: &Api, at: i64) {
         let listing = self.state.begin_listing("shop");
