@@ -12,6 +12,8 @@ mod binaries;
 #[path = "../tests/cluster/control_plane.rs"]
 #[expect(dead_code, reason = "only the tests take parts of the cluster away")]
 mod control_plane;
+#[path = "../tests/cluster/definitions.rs"]
+mod definitions;
 #[path = "../tests/cluster/guarding.rs"]
 #[expect(dead_code, reason = "only the tests evict")]
 mod guarding;

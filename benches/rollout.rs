@@ -12,6 +12,9 @@ mod binaries;
 #[path = "../tests/cluster/control_plane.rs"]
 #[expect(dead_code, reason = "only the tests take parts of the cluster away")]
 mod control_plane;
+#[path = "../tests/cluster/definitions.rs"]
+#[expect(dead_code, reason = "its definitions are changed a little here")]
+mod definitions;
 #[path = "../tests/cluster/keys.rs"]
 mod keys;
 #[path = "rollout/measure.rs"]

@@ -24,6 +24,17 @@
 //! in the CRD as well (`sidecarset::schema::rules`). Read in the version that is not stored, it goes through `handlers::convert`
 //! ([`admission::conversion`]).
 //!
+//! Before all that, a new pod may get a place in a subset of a WorkloadSpread:
+//!
+//! ```text
+//! handlers::place → claim: a place      → cluster::claims → spread::claim::Take, folded over the spread → handlers::pod goes on with it:
+//!  whose it is                            (a folder:                                                      spread::inject, then the
+//!                                          offline::claims)                                               sidecars as above
+//! ```
+//!
+//! Pods of StatefulSets are placed by their ordinals ([`spread::choose`]). A pod that is deleted or evicted gives back its place, after
+//! all budgets have let it go. A spread itself, when it is written: `handlers::spreads`.
+//!
 //! A new pod is linked to the budget that guards it ([`budget::link`]). Before a linked pod is deleted, evicted or changed:
 //!
 //! ```text
@@ -53,6 +64,7 @@
 //! ```text
 //! state → keys → controllers::runner → controllers::Planner → sidecarset::plan (a set)     ─┐
 //!                                                             budget::plan (a budget)       ├→ Plan → cluster::apply
+//!                                                             spread::plan (a spread)       │
 //!                                                             terminator::plan (a pod)     ─┘
 //! ```
 //!
@@ -86,7 +98,7 @@
 //! - Only `admission::edits` writes JSON Patch, and never by comparing objects: what this code does not know stays as it is.
 //! - A pod costs what it matches, not what exists: no decision walks over all sets.
 //! - Injecting an injected pod changes nothing.
-//! - A status of a budget is written only in the version that it was made from, by claims and by the reconciler alike.
+//! - A status of a budget or a spread is written only in the version that it was made from, by claims and by the reconciler alike.
 //! - Nothing that a client or a stored object says makes a handler panic; should one, only its own review fails.
 
 pub mod app;

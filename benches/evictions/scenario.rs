@@ -6,24 +6,17 @@ use std::sync::Arc;
 use anyhow::{Result, ensure};
 use serde_json::json;
 
+use crate::Options;
+use crate::definitions::define;
 use crate::guarding::{counted, linked_pods, make_budget};
 use crate::outrigger::Outrigger;
 use crate::reviews::load;
 use crate::support::{Cluster, deployment};
-use crate::{Options, applying};
 
-const DEFINITIONS: [&str; 2] = [
-    include_str!("../../manifests/crds/sidecarsets.apps.kruise.io.yaml"),
-    include_str!("../../manifests/crds/podunavailablebudgets.policy.kruise.io.yaml"),
-];
 const OWN: &str = "outrigger-system";
 
 pub(crate) async fn run(cluster: &Arc<Cluster>, options: &Options) -> Result<()> {
-    for definition in DEFINITIONS {
-        for document in applying::documents(definition)? {
-            applying::apply(&cluster.client(), "", document).await?;
-        }
-    }
+    define(cluster).await?;
     let sandbox = cluster.sandbox("crowd").await?;
     let mut servers = vec![Outrigger::start(cluster, OWN, &[]).await?];
     let (replicas, allowed) = (i32::try_from(options.pods)?, i32::try_from(options.pods / 2)?);

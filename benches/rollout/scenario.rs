@@ -13,14 +13,11 @@ use kube::Api;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
+use crate::definitions::DEFINITIONS;
 use crate::outrigger::Outrigger;
 use crate::support::{Cluster, Sandbox, deployment};
 use crate::{Options, applying, measure, nodes};
 
-const DEFINITIONS: [&str; 2] = [
-    include_str!("../../manifests/crds/sidecarsets.apps.kruise.io.yaml"),
-    include_str!("../../manifests/crds/podunavailablebudgets.policy.kruise.io.yaml"),
-];
 const WEBHOOKS: &str = include_str!("../../manifests/webhooks.yaml");
 const OWN: &str = "outrigger-system";
 const SET: &str = "log";

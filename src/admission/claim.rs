@@ -29,6 +29,8 @@ pub enum Taken<G> {
     Held(G),
     /// The request may pass as soon as the changed object is stored.
     Taken(G),
+    /// What the claim was made from does not hold for the object any more: whoever made it has to look again.
+    Stale,
     /// There is nothing left to be taken.
     Refused(Denial),
 }

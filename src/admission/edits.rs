@@ -305,6 +305,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_removed_is_gone_and_the_rest_finds_its_place() {
+        let pod = json!({"metadata": {"annotations": {"a/b": "1", "c": "2"}}, "spec": {"x": [1, 2]}});
+        let mut edits = Edits::default();
+        edits.remove(&[Step::Member("metadata"), Step::Member("annotations"), Step::Member("a/b")]);
+        edits.set_annotation("c", "3".to_owned());
+        edits.remove(&[Step::Member("spec"), Step::Member("x"), Step::Item(0)]);
+        assert!(!edits.is_empty());
+        assert_eq!(applied(&edits, &pod), json!({"metadata": {"annotations": {"c": "3"}}, "spec": {"x": [2]}}));
+    }
+
+    #[test]
     fn no_change_is_an_empty_patch() {
         let mut edits = Edits::default();
         edits.append(&[Step::Member("spec")], false, [].into_iter());

@@ -51,8 +51,8 @@ pub enum MergeError {
         list: &'static str,
         /// Its key.
         key: &'static str,
-        /// The item.
-        item: Value,
+        /// The item, as JSON.
+        item: String,
     },
     /// `$patch` with a value that is none of `replace`, `delete` and `merge`, or another directive that we do not know.
     #[error("unknown directive {0} in a strategic merge patch")]
@@ -62,8 +62,8 @@ pub enum MergeError {
     NoList {
         /// The directive.
         directive: String,
-        /// What stands there.
-        found: Value,
+        /// What stands there, as JSON.
+        found: String,
     },
 }
 
@@ -172,11 +172,11 @@ fn merge_list(target: &mut Vec<Value>, patch: Vec<Value>, name: &str, shape: &Sh
 fn merge_items(target: &mut Vec<Value>, patch: Vec<Value>, list: &KeyedList) -> Result<(), MergeError> {
     let (mut items, mut replaces) = (Vec::with_capacity(patch.len()), false);
     for item in patch {
-        let Value::Object(mut item) = item else { return Err(missing(list, item)) };
+        let Value::Object(mut item) = item else { return Err(missing(list, &item)) };
         match take_directive(&mut item)?.as_deref() {
             Some("replace") => replaces = true,
             Some("delete") => {
-                let Some(key) = item.get(list.key) else { return Err(missing(list, Value::Object(item))) };
+                let Some(key) = item.get(list.key) else { return Err(missing(list, &Value::Object(item))) };
                 target.retain(|old| old.get(list.key) != Some(key));
             }
             _ => items.push(Value::Object(item)),
@@ -195,7 +195,7 @@ fn merge_items(target: &mut Vec<Value>, patch: Vec<Value>, list: &KeyedList) -> 
 }
 
 fn merge_item(target: &mut Vec<Value>, item: &Value, list: &KeyedList) -> Result<(), MergeError> {
-    let Value::Object(patch) = item else { return Err(missing(list, item.clone())) };
+    let Value::Object(patch) = item else { return Err(missing(list, item)) };
     let key = patch.get(list.key);
     let twins = target.iter().filter(|old| old.get(list.key) == key).count();
     // An item without a key can only be there already: a list that was not there is taken over as it is.
@@ -209,15 +209,13 @@ fn merge_item(target: &mut Vec<Value>, item: &Value, list: &KeyedList) -> Result
         }
     }
     if key.is_none() {
-        return Err(missing(list, item.clone()));
+        return Err(missing(list, item));
     }
-    match target.iter_mut().find(|old| old.get(list.key) == key) {
-        Some(Value::Object(old)) => merge(old, patch.clone(), list.item),
-        _ => {
-            target.push(Value::Object(cleaned(patch.clone(), list.item)?));
-            Ok(())
-        }
+    if let Some(Value::Object(old)) = target.iter_mut().find(|old| old.get(list.key) == key) {
+        return merge(old, patch.clone(), list.item);
     }
+    target.push(Value::Object(cleaned(patch.clone(), list.item)?));
+    Ok(())
 }
 
 fn list_of<'s>(shape: &'s Shape, name: &str) -> Option<&'s KeyedList> {
@@ -235,12 +233,12 @@ fn take_directive(patch: &mut Map<String, Value>) -> Result<Option<String>, Merg
 fn listed(directive: &str, value: Value) -> Result<Vec<Value>, MergeError> {
     match value {
         Value::Array(items) => Ok(items),
-        found => Err(MergeError::NoList { directive: directive.to_owned(), found }),
+        other => Err(MergeError::NoList { directive: directive.to_owned(), found: other.to_string() }),
     }
 }
 
-fn missing(list: &KeyedList, item: Value) -> MergeError {
-    MergeError::KeyMissing { list: list.name, key: list.key, item }
+fn missing(list: &KeyedList, item: &Value) -> MergeError {
+    MergeError::KeyMissing { list: list.name, key: list.key, item: item.to_string() }
 }
 
 #[cfg(test)]

@@ -13,13 +13,18 @@ use std::{
 
 use futures::FutureExt;
 use jiff::Timestamp;
-use kube::Client;
+use kube::{Client, api::GetParams};
 use tokio_util::task::TaskTracker;
 
 use self::turnstile::{Purse, Queueable, Trouble, Turnstile};
-use super::{events::Teller, watch::Feed};
+use super::{
+    apply::{Failure, requests, send},
+    events::Teller,
+    watch::Feed,
+};
 use crate::{
     admission::verdict::{Decision, Denial, Outcome},
+    base::{interned::Interner, observed::Wire},
     budget::{self, api::PodUnavailableBudget, index::Budget, refusal},
     handlers::{Claim, Claims, Gain},
     plan::{Event, Kind, Target},
@@ -86,8 +91,12 @@ impl Queueable for spread::claim::Take {
     const PATIENCE: Duration = Duration::from_millis(1200);
 }
 
+/// How often a pod is looked at that gives back its place.
+const LOOKS: usize = 3;
+
 /// Settles claims against an API server.
 pub struct Counter {
+    client: Client,
     budgets: Arc<Turnstile<budget::guard::Take>>,
     spreads: Arc<Turnstile<spread::claim::Take>>,
     feed: Feed,
@@ -101,8 +110,8 @@ impl Counter {
     pub fn new(client: Client, feed: Feed, tasks: TaskTracker, wall: Arc<dyn Fn() -> Timestamp + Send + Sync>) -> Self {
         let teller = Teller::named(client.clone(), "pub-controller");
         let budgets = Arc::new(Turnstile::new(client.clone(), feed.clone(), tasks.clone(), Arc::clone(&wall)));
-        let spreads = Arc::new(Turnstile::new(client, feed.clone(), tasks.clone(), Arc::clone(&wall)));
-        Self { budgets, spreads, feed, teller, tasks, wall }
+        let spreads = Arc::new(Turnstile::new(client.clone(), feed.clone(), tasks.clone(), Arc::clone(&wall)));
+        Self { client, budgets, spreads, feed, teller, tasks, wall }
     }
 
     /// What the server asks to settle claims.
@@ -144,14 +153,45 @@ impl Counter {
             Claim::Budget(take) => match self.budgets.clone().pass(take.clone(), is_trial).await {
                 Ok(()) => Ok(Gain::Unit),
                 Err(Trouble::Refused(denial)) => Err(denial),
+                Err(Trouble::Stale) => Err(refusal::unsettled(take, "the budget has changed")),
                 Err(Trouble::Unsettled { problem, .. }) => Err(refusal::unsettled(take, &problem)),
             },
-            Claim::Spread(take) => match self.spreads.clone().pass(take.clone(), is_trial).await {
-                Ok(place) => Ok(Gain::Place(place)),
-                Err(Trouble::Refused(denial)) => Err(denial),
-                Err(Trouble::Unsettled { problem, will_pass }) => unsettled(take, problem, will_pass),
-            },
+            Claim::Spread(take) => self.place(take.clone(), is_trial).await,
         }
+    }
+
+    /// Takes or gives back a place. A pod that may have been left out of the count meanwhile is looked at once more.
+    async fn place(self: Arc<Self>, mut take: spread::claim::Take, is_trial: bool) -> Result<Gain, Denial> {
+        for _ in 0..LOOKS {
+            match self.spreads.clone().pass(take.clone(), is_trial).await {
+                Ok(place) => return Ok(Gain::Place(place)),
+                Err(Trouble::Refused(denial)) => return Err(denial),
+                Err(Trouble::Unsettled { problem, will_pass }) => return unsettled(&take, problem, will_pass),
+                Err(Trouble::Stale) => match self.looked(take.clone()).await {
+                    Ok(Some(again)) => take = again,
+                    Ok(None) => return Ok(Gain::Place(None)),
+                    Err(failure) => return unsettled(&take, format!("the pod could not be read: {failure}"), false),
+                },
+            }
+        }
+        unsettled(&take, "it is counted again and again".to_owned(), false)
+    }
+
+    /// The claim of a pod that gives back its place, as of this moment; `None` if it has none any more.
+    async fn looked(&self, take: spread::claim::Take) -> Result<Option<spread::claim::Take>, Failure> {
+        let Want::Return { pod, uid, subset, .. } = &take.want else { return Ok(None) };
+        // Before the pod is read: whoever counts it out does so after that.
+        let counted = self.feed.state.read().snapshot().spreads.get(&take.namespace, &take.spread).map(|spread| spread.status.counted);
+        let Some(counted) = counted else { return Ok(None) };
+        let target = Target { kind: Kind::POD, namespace: take.namespace.to_string(), name: pod.to_string(), uid: String::new() };
+        let live = match send::<Wire>(&self.client, requests(&target).get(pod, &GetParams::default())).await {
+            Ok(live) => spread::pod::Pod::read(&live, &mut Interner::default()),
+            Err(Failure::Outdated(_)) => return Ok(None),
+            Err(failure) => return Err(failure),
+        };
+        let is_there = live.is_active() && *live.uid == **uid;
+        let want = Want::Return { pod: Arc::clone(pod), uid: Arc::clone(uid), subset: Arc::clone(subset), counted };
+        Ok(is_there.then(|| spread::claim::Take { want, ..take.clone() }))
     }
 
     fn refused(self: Arc<Self>, claim: &Claim, denial: Denial, is_dry_run: bool) -> Decision {

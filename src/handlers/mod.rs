@@ -13,6 +13,7 @@ pub mod objects;
 pub mod place;
 pub mod pod;
 pub mod readiness_gate;
+pub mod spreads;
 
 use jiff::Timestamp;
 
@@ -192,6 +193,16 @@ pub const TABLE: &[Registration] = &[
         resources: &["podunavailablebudgets"],
         handler: budgets::validate,
         // A budget that cannot be understood guards nothing, and its author would not know.
+        ..SIDECAR_SETS
+    },
+    Registration {
+        path: "/validate-apps-kruise-io-workloadspread",
+        name: "vworkloadspread.outrigger.kruise.io",
+        resources: &["workloadspreads"],
+        // Two questions are asked one after the other.
+        timeout_seconds: 10,
+        handler: spreads::validate,
+        // A spread that cannot be understood places nothing, and its author would not know.
         ..SIDECAR_SETS
     },
     Registration { path: "/validate-namespace", name: "vnamespace.outrigger.kruise.io", resources: &["namespaces"], ..PROTECTED },

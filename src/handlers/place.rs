@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::{Value, value::RawValue};
+use serde_json::{Map, Value, value::RawValue};
 
 use crate::{
     admission::{
@@ -19,6 +19,7 @@ use crate::{
         hash::uuid,
         interned::Interner,
         pod::Meta,
+        strategic_merge::{self, POD},
         workload::{Owner, Wire},
     },
     spread::{
@@ -26,7 +27,7 @@ use crate::{
         choose::by_ordinal,
         claim::{Newcomer, Place, Take, Want},
         index::{Spread, Target},
-        inject::{inject, is_injected},
+        inject::is_injected,
         keys::MATCHED,
         mark::Mark,
         pod::revision,
@@ -133,7 +134,7 @@ fn belonging<'s>(
 ) -> Result<Option<&'s Arc<Spread>>, Box<Placing>> {
     let is_of = |spread: &Spread, owner: &Owner| spread.rules.target.as_ref().is_some_and(|target| target.is(owner));
     let (mut chain, mut next) = (Vec::<Owner>::new(), Some(owner.clone()));
-    while let Some(owner) = next.take().filter(|owner| chain.len() < HIGHEST && is_walkable(owner)) {
+    while let Some(owner) = next.take().filter(|owner| chain.len() < HIGHEST && is_walkable(owner, snapshot)) {
         let is_found = spreads.iter().any(|spread| is_of(spread, &owner) || chain.iter().any(|below| is_of(spread, below)));
         next = match above(&owner, namespace, learned, snapshot) {
             Above::Known(above) => above,
@@ -176,7 +177,7 @@ fn question(owner: &Owner, namespace: &str) -> Question {
 }
 
 /// Whether pods of such an owner may be a spread's.
-fn is_walkable(owner: &Owner) -> bool {
+fn is_walkable(owner: &Owner, snapshot: &Snapshot<'_>) -> bool {
     let known = [
         ("apps", "ReplicaSet"),
         ("apps", "Deployment"),
@@ -185,7 +186,7 @@ fn is_walkable(owner: &Owner) -> bool {
         ("apps.kruise.io", "CloneSet"),
         ("apps.kruise.io", "StatefulSet"),
     ];
-    known.contains(&(&owner.group, &owner.kind))
+    known.contains(&(&owner.group, &owner.kind)) || snapshot.spread_whitelist.is_walkable(&owner.group, &owner.kind)
 }
 
 /// Whether a target may stand above an owner: a Deployment above a ReplicaSet, and kinds that somebody has listed anywhere.
@@ -222,7 +223,7 @@ fn in_spread(pod: Arrival<'_, '_>, owner: &Owner, spread: &Arc<Spread>, learned:
         Ok(total) => total,
         Err(question) => return Placing::Ask(*question),
     };
-    let misfits = misfits(spread, value, mark);
+    let misfits = misfits(spread, value);
     let newcomer = Newcomer { name: (*pod.meta.name).into(), id: id(pod.review), noted_as: old.uid, misfits };
     let (namespace, spread) = (Arc::clone(&spread.namespace), Arc::clone(&spread.name));
     Placing::Claim(Take { namespace, spread, revision: revision.into(), total, want: Want::Place(newcomer) })
@@ -233,16 +234,14 @@ fn id((review, now): (&str, Timestamp)) -> Arc<str> {
     uuid(&format!("{review} {}", now.as_nanosecond())).into()
 }
 
-/// Subsets whose patch does not fit the pod.
-fn misfits(spread: &Spread, pod: impl Fn() -> Value, mark: impl Fn(&Subset) -> Mark) -> Vec<(Arc<str>, Denial)> {
-    let mut patched = spread.rules.subsets.iter().filter(|subset| subset.patch.is_some()).peekable();
-    if patched.peek().is_none() {
-        return Vec::new();
-    }
-    let pod = pod();
-    let misfit = |subset: &Arc<Subset>| {
-        let error = inject(&pod, subset, &mark(subset), &mut crate::admission::edits::Edits::default()).err()?;
-        Some((subset.name.as_str().into(), Denial::forbidden(error.to_string())))
+/// Subsets whose patch cannot be merged into the pod: it takes no place there. What comes out of it is looked at when it has its place.
+fn misfits(spread: &Spread, pod: impl Fn() -> Value) -> Vec<(Arc<str>, Denial)> {
+    let mut patched = spread.rules.subsets.iter().filter_map(|subset| Some((subset, subset.patch.as_ref()?.as_object()?))).peekable();
+    let Some(Value::Object(pod)) = patched.peek().is_some().then(pod) else { return Vec::new() };
+    let misfit = |(subset, patch): (&Arc<Subset>, &Map<String, Value>)| {
+        let problem = strategic_merge::merge(&mut pod.clone(), patch.clone(), POD).err()?;
+        let denial = Denial::forbidden(format!("subset {:?}: patch: {problem}", subset.name));
+        Some((subset.name.as_str().into(), denial))
     };
     patched.filter_map(misfit).collect()
 }
@@ -280,7 +279,7 @@ pub fn returned(pod: &crate::base::observed::Wire, namespace: &str, snapshot: &S
         return None;
     }
     let revision = revision(&pod.labels, Some(owner)).into();
-    let want = Want::Return { pod: Arc::clone(&pod.name), subset: mark.subset };
+    let want = Want::Return { pod: Arc::clone(&pod.name), uid: (*pod.uid).into(), subset: mark.subset, counted: spread.status.counted };
     let (namespace, name) = (Arc::clone(&spread.namespace), Arc::clone(&spread.name));
     Some(Take { namespace, spread: name, revision, total: snapshot.total_of(spread), want })
 }
@@ -306,3 +305,6 @@ pub fn learn(question: &Question, answer: Answer, learned: &mut Learned) -> Resu
     learned.insert([group.clone(), kind.clone(), name.clone()], found);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

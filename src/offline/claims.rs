@@ -101,6 +101,8 @@ fn taken<C: admission::claim::Claim<Object: Clone>>(
     let mut object = C::Object::clone(&known);
     match claim.take(&mut object, now) {
         Taken::Needless(gain) | Taken::Held(gain) => Ok(Some(gain)),
+        // Nobody else changes anything.
+        Taken::Stale => Ok(None),
         Taken::Taken(gain) => {
             changed.push(as_changed(object));
             Ok(Some(gain))

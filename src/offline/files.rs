@@ -78,6 +78,7 @@ impl Folder {
         }
         let mut state = self.state_of(&documents)?;
         statuses::complete_budgets(&mut state, since);
+        statuses::complete_spreads(&mut state, since);
         let mut objects: Vec<Value> = documents.into_iter().map(|document| document.value).collect();
         for object in &mut objects {
             statuses::fill(object, &state.snapshot(), &self.own_namespace, since);

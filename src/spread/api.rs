@@ -151,6 +151,9 @@ pub struct WorkloadSpreadStatus {
     /// The subsets, in the order of the spec, over all revisions.
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     pub subset_statuses: Vec<SubsetStatus>,
+    /// How often the pods were counted. Who gives back a place has to know whether its pod was left out of the count meanwhile.
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    pub counted: i64,
     /// The subsets, by revision of their pods. This is where places are taken.
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub versioned_subset_statuses: BTreeMap<String, Vec<SubsetStatus>>,

@@ -1,7 +1,7 @@
 //! Places in subsets, taken by new pods and given back by those that go. (reference: `workloadspread.md` §5.3, §6)
 //!
 //! Beside the reference: everything is decided on the copy of the spread that is written, or that was read for the purpose; so a pod is
-//! never told that there is no room where there is. A pod whose patch cannot be merged takes no place. What is given back by a subset
+//! never told that there is no room where there is. A place is given back only if the pod was not left out of the count meanwhile. A pod whose patch cannot be merged takes no place. What is given back by a subset
 //! that has more pods than it may is not room.
 
 use std::sync::Arc;
@@ -43,8 +43,12 @@ pub enum Want {
     Return {
         /// The pod.
         pod: Arc<str>,
+        /// What tells it from others of its name.
+        uid: Arc<str>,
         /// Where its place is.
         subset: Arc<str>,
+        /// How often the pods had been counted when it was there for sure.
+        counted: i64,
     },
 }
 
@@ -83,7 +87,8 @@ impl Claim for Take {
         let (taken, array) = match &self.want {
             Want::Place(_) if spread.is_terminating => return Taken::Needless(None),
             Want::Place(newcomer) => newcomer.place(array, now),
-            Want::Return { pod, subset } => self.give_back(spread, array, [pod, subset], now),
+            Want::Return { counted, .. } if *counted != spread.status.counted => return Taken::Stale,
+            Want::Return { pod, subset, .. } => self.give_back(spread, array, [pod, subset], now),
         };
         if let (Taken::Taken(_), Some(array)) = (&taken, array) {
             spread.status.versioned_subset_statuses.insert(self.revision.to_string(), array);

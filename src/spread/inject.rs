@@ -8,9 +8,13 @@ use serde_json::{Map, Value};
 use super::{api::Subset, keys::MATCHED, mark::Mark};
 use crate::admission::edits::Edits;
 
+mod adopt;
+mod canonical;
 mod changes;
 mod nodes;
 mod patch;
+
+pub use adopt::{is_reflected, metadata_patch};
 
 /// Why a pod cannot be placed.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -40,10 +44,9 @@ pub fn inject(pod: &Value, subset: &Subset, mark: &Mark, edits: &mut Edits) -> R
     Ok(after)
 }
 
-/// Whether a pod has all that its place asks for: injecting it once more would change nothing.
+/// Whether a pod has all that its place asks for: injecting it once more would change nothing that the API server keeps.
 pub fn is_injected(pod: &Value, subset: &Subset, mark: &Mark) -> bool {
-    let mut edits = Edits::default();
-    inject(pod, subset, mark, &mut edits).is_ok() && edits.is_empty()
+    placed(pod, subset, mark).is_ok_and(|after| canonical::kept(&after) == canonical::kept(pod))
 }
 
 /// Takes from a pod without a place what an earlier one wrote, notes the change, and gives the pod as it is then.
@@ -59,17 +62,20 @@ pub fn unplace(pod: &Value, edits: &mut Edits) -> Value {
 fn placed(pod: &Value, subset: &Subset, mark: &Mark) -> Result<Value, InjectError> {
     let mut after = pod.clone();
     let is_again = mark_of(pod).is_some_and(|old| old.spread == mark.spread && old.subset == mark.subset);
-    let spec = after.get_mut("spec").and_then(Value::as_object_mut);
-    nodes::constrain(spec.ok_or(InjectError::Pod { field: "spec", wanted: "an object" })?, subset, is_again)?;
+    part(&mut after, "metadata")?;
+    nodes::constrain(part(&mut after, "spec")?, subset, is_again)?;
     if let Some(patch) = &subset.patch {
         let wrong = |problem| InjectError::Patch { subset: subset.name.clone(), problem };
         patch::apply(&mut after, patch, is_again).map_err(wrong)?;
     }
-    let metadata = after.get_mut("metadata").and_then(Value::as_object_mut);
-    let metadata = metadata.ok_or(InjectError::Pod { field: "metadata", wanted: "an object" })?;
-    let annotations = member_object(metadata, "annotations", "metadata.annotations")?;
+    let annotations = member_object(part(&mut after, "metadata")?, "annotations", "metadata.annotations")?;
     annotations.insert(MATCHED.to_owned(), Value::String(mark.write()));
     Ok(after)
+}
+
+/// A part that every pod has.
+fn part<'v>(pod: &'v mut Value, name: &'static str) -> Result<&'v mut Map<String, Value>, InjectError> {
+    pod.get_mut(name).and_then(Value::as_object_mut).ok_or(InjectError::Pod { field: name, wanted: "an object" })
 }
 
 fn mark_of(pod: &Value) -> Option<Mark> {

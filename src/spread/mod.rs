@@ -26,4 +26,5 @@ pub mod pod;
 pub mod schema;
 pub mod tell;
 pub mod v1alpha1;
+pub mod validate;
 pub mod whitelist;

@@ -176,7 +176,8 @@ fn status(picture: &Picture, found: &Found<'_>, now: Timestamp) -> WorkloadSprea
     let arrays = found.revisions.iter().map(|(name, revision)| (*name, revision.subsets()));
     let kept = arrays.filter(|(name, subsets)| found.groups.revisions.contains_key(name) || subsets.iter().any(is_kept));
     let versioned_subset_statuses = kept.map(|(name, subsets)| (name.to_owned(), subsets)).collect();
-    WorkloadSpreadStatus { observed_generation, summary, subset_statuses: all, versioned_subset_statuses }
+    let counted = spread.status.counted;
+    WorkloadSpreadStatus { observed_generation, summary, counted, subset_statuses: all, versioned_subset_statuses }
 }
 
 /// The write of a status: on the version of the spread that it was made from, and on no other. A place that somebody has taken since is
@@ -190,6 +191,7 @@ fn patch(spread: &Spread, status: &WorkloadSpreadStatus) -> Patch {
         }
     };
     put("observedGeneration", before.observed_generation != status.observed_generation, json!(status.observed_generation));
+    put("counted", true, json!(before.counted.saturating_add(1)));
     put("summary", before.summary != status.summary, json!(status.summary));
     put("subsetStatuses", before.subset_statuses != status.subset_statuses, json!(status.subset_statuses));
     let (known, arrays) = (&before.versioned_subset_statuses, &status.versioned_subset_statuses);

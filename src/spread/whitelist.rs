@@ -100,7 +100,7 @@ fn kind_of(members: &Map<String, Value>, path: &str) -> Result<GroupKind, String
 
 /// A member, in whatever letters its name is written; the last one, if there are several.
 fn member<'v>(members: &'v Map<String, Value>, name: &str) -> Option<&'v Value> {
-    members.iter().filter(|(key, value)| key.eq_ignore_ascii_case(name) && !value.is_null()).map(|(_, value)| value).last()
+    members.iter().rfind(|(key, value)| key.eq_ignore_ascii_case(name) && !value.is_null()).map(|(_, value)| value)
 }
 
 fn object<'v>(value: &'v Value, path: &str) -> Result<&'v Map<String, Value>, String> {

@@ -15,13 +15,12 @@ use serde_json::{Value, json};
 
 use crate::applying;
 use crate::control_plane::eventually;
+pub(crate) use crate::definitions::define;
 use crate::outrigger::Outrigger;
 use crate::support::{Cluster, Sandbox, deployment};
 
 pub(crate) const DEFINITION: &str = include_str!("../../manifests/crds/sidecarsets.apps.kruise.io.yaml");
 pub(crate) const WEBHOOKS: &str = include_str!("../../manifests/webhooks.yaml");
-const BUDGETS: &str = include_str!("../../manifests/crds/podunavailablebudgets.policy.kruise.io.yaml");
-const SPREADS: &str = include_str!("../../manifests/crds/workloadspreads.apps.kruise.io.yaml");
 const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// A sandbox whose pods go through a server of ours, one of the replicas that all tests share.
@@ -41,16 +40,6 @@ pub(crate) async fn served_from(cluster: &Arc<Cluster>, purpose: &str, namespace
     let server = Outrigger::start(cluster, namespace, flags).await?;
     sandbox.install_webhooks(WEBHOOKS, server.endpoint()).await?;
     Ok((sandbox, server))
-}
-
-/// Makes our kinds known to the API server.
-pub(crate) async fn define(cluster: &Cluster) -> Result<()> {
-    for definition in [DEFINITION, BUDGETS, SPREADS] {
-        for document in applying::documents(definition)? {
-            applying::apply(&cluster.client(), "", document).await?;
-        }
-    }
-    Ok(())
 }
 
 /// Applies a set that is bound to the sandbox, and returns when the server has it: when it injects it into a pod labelled

@@ -24,7 +24,7 @@ use crate::outrigger::Outrigger;
 use crate::support::{Cluster, deployment};
 use crate::webhooks::Endpoint;
 
-const CONFIGURATION: &str = "
+pub(crate) const CONFIGURATION: &str = "
 apiVersion: admissionregistration.k8s.io/v1
 kind: MutatingWebhookConfiguration
 metadata: {name: stand-in}
@@ -69,7 +69,7 @@ pub(crate) async fn a_server_that_cannot_start_is_reported_with_its_log(cluster:
 }
 
 /// Answers each review with one more label.
-async fn mark(body: Bytes) -> Result<String, StatusCode> {
+pub(crate) async fn mark(body: Bytes) -> Result<String, StatusCode> {
     let review: Value = serde_json::from_slice(&body).map_err(|_| StatusCode::BAD_REQUEST)?;
     let uid = review.pointer("/request/uid").ok_or(StatusCode::BAD_REQUEST)?;
     let patch = json!([{"op": "add", "path": "/metadata/labels/marked", "value": "yes"}]);
@@ -78,13 +78,13 @@ async fn mark(body: Bytes) -> Result<String, StatusCode> {
 }
 
 /// TLS with a certificate of the harness, as the server of this package gets one.
-struct TlsListener {
+pub(crate) struct TlsListener {
     tcp: TcpListener,
     tls: TlsAcceptor,
 }
 
 impl TlsListener {
-    async fn bind() -> Result<(Self, Endpoint)> {
+    pub(crate) async fn bind() -> Result<(Self, Endpoint)> {
         let identity = Identity::for_loopback("stand-in")?;
         let certificate = CertificateDer::from_pem_slice(identity.certificate.as_bytes())?;
         let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes())?;

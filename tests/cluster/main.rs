@@ -12,6 +12,7 @@ mod changing;
 mod control_plane;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod counting;
+mod definitions;
 mod drains;
 mod evictions;
 mod forwarder;
@@ -32,6 +33,8 @@ mod nodes;
 mod order;
 mod outrigger;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
+mod placing;
+#[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod protection;
 mod recovery;
 mod reviews;
@@ -40,6 +43,8 @@ mod rollout;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod sets;
 mod simulated;
+#[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
+mod spreads;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod status;
 mod supervisor;
@@ -87,14 +92,21 @@ fn run_tests() -> Result<ExitCode> {
 
 /// How a test runs, its module, its name.
 macro_rules! trials {
-    ($house:ident: $($how:ident $module:ident::$test:ident,)*) => {
-        vec![$($how($house, concat!(stringify!($module), "::", stringify!($test)), $module::$test),)*]
+    ($house:ident: $($how:ident $($part:ident)::+,)*) => {
+        vec![$($how($house, &stringify!($($part)::+).replace(char::is_whitespace, ""), $($part)::+),)*]
     };
 }
 
 fn trials(house: &Arc<House>) -> Vec<Trial> {
-    let beside =
-        [about_the_cluster(house), about_sets_and_leases(house), about_protection(house), about_rollouts(house), about_budgets(house)];
+    let beside = [
+        // The longest first.
+        about_spreads(house),
+        about_the_cluster(house),
+        about_sets_and_leases(house),
+        about_protection(house),
+        about_rollouts(house),
+        about_budgets(house),
+    ];
     // Those that run alone come last: the others would wait for them.
     beside.into_iter().chain([that_disturb_others(house)]).flatten().collect()
 }
@@ -172,6 +184,24 @@ fn about_budgets(house: &Arc<House>) -> Vec<Trial> {
     ]
 }
 
+fn about_spreads(house: &Arc<House>) -> Vec<Trial> {
+    trials![house:
+        beside_others spreads::scaling::two_hundred_pods_grow_shrink_and_grow_exactly,
+        beside_others spreads::scaling::a_rolling_update_ends_with_the_new_revision_in_its_places,
+        beside_others spreads::scaling::percentages_follow_the_number_of_replicas,
+        beside_others spreads::owners::pods_of_a_stateful_set_are_placed_by_their_ordinals,
+        beside_others spreads::owners::a_job_fills_the_places_of_pods_that_have_ended,
+        beside_others spreads::life::a_dry_run_shows_the_place_and_takes_nothing,
+        beside_others spreads::life::a_place_is_given_back_by_a_pod_that_goes,
+        beside_others spreads::life::a_spread_made_after_its_pods_counts_them,
+        beside_others spreads::life::a_spread_that_is_deleted_leaves_its_pods_as_they_are,
+        beside_others spreads::life::a_second_spread_of_a_workload_is_refused,
+        beside_others spreads::life::kubectl_shows_how_the_subsets_stand,
+        beside_others spreads::patches::a_patch_with_a_priority_class_gets_its_priority,
+        beside_others spreads::patches::a_pod_that_is_shown_twice_takes_one_place,
+    ]
+}
+
 fn about_protection(house: &Arc<House>) -> Vec<Trial> {
     trials![house:
         beside_others protection::what_is_labelled_stays_with_no_server_of_ours,
@@ -192,6 +222,10 @@ fn that_disturb_others(house: &Arc<House>) -> Vec<Trial> {
         alone evictions::of_three_hundred_evictions_half_pass_while_servers_are_killed,
         alone lease::a_server_leads_and_releases_its_lease_when_it_is_told_to_end,
         alone sets::a_set_reads_in_both_versions,
+        alone spreads::patches::a_spread_of_the_older_version_places_pods,
+        alone spreads::life::a_status_of_the_reference_is_gone_on_with,
+        alone spreads::adaptive::pods_without_a_node_are_moved_on_and_come_back_after_a_time,
+        alone spreads::replicas::servers_killed_in_the_middle_of_a_scale_up_cost_no_place,
         alone jobs::a_job_completes_although_its_sidecar_never_ends_of_itself,
         alone jobs::with_an_agent_on_the_nodes_it_is_asked_to_end_the_sidecar,
         alone leaders::a_leader_killed_three_times_in_a_rollout_costs_nothing,

@@ -8,7 +8,7 @@ mod sets;
 
 use std::fs;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use outrigger::{
     base::gates::Gates,
     offline::{documents::Document, files::Folder, reviews},
@@ -43,8 +43,11 @@ fn cases(folder: &str) -> Vec<Case> {
     let mut cases = all(folder);
     // Conversions have a form of their own.
     cases.retain(|(_, case, ..)| case["requests"].is_array());
-    let least =
-        [("inject", 138), ("sidecarset", 88), ("budget", 76), ("protect", 34)].iter().find(|(known, _)| *known == folder).unwrap().1;
+    let least = [("inject", 138), ("sidecarset", 88), ("budget", 76), ("protect", 34), ("spread", 103)]
+        .iter()
+        .find(|(known, _)| *known == folder)
+        .unwrap()
+        .1;
     assert!(cases.len() >= least, "cases are missing");
     cases
 }
@@ -97,20 +100,34 @@ fn https(server: &HttpsServer, one: &Value) -> Value {
 /// What a door gives for a request.
 struct Seen {
     answer: Value,
-    /// The objects behind the door as they stand then, if it shows them.
-    objects: Option<Vec<Value>>,
+    /// The objects behind the door that hooks keep something in, as they stand then.
+    objects: Vec<Value>,
 }
 
 /// The pure function, over all requests of a case.
 fn through_the_function(mut state: State, objects: &[Value], requests: &[Value]) -> Vec<Seen> {
-    requests.iter().map(|request| Seen { answer: offline(&mut state, objects, request, NOW), objects: None }).collect()
+    // All recorded reviews have one id: they are told apart by when they come.
+    let mut ask = |(at, request)| {
+        let answer = offline(&mut state, objects, request, NOW + SignedDuration::from_secs(at));
+        Seen { answer, objects: kept_in(&state) }
+    };
+    (0..).zip(requests).map(&mut ask).collect()
+}
+
+/// The objects in a picture that hooks keep something in.
+fn kept_in(state: &State) -> Vec<Value> {
+    let object = |kind: &str, namespace: &str, name: &str, status: Value| json!({"kind": kind, "metadata": {"namespace": namespace, "name": name}, "status": status});
+    let snapshot = state.snapshot();
+    let budgets = snapshot.budgets.all().map(|one| object("PodUnavailableBudget", &one.namespace, &one.name, json!(one.status)));
+    let spreads = snapshot.spreads.all().map(|one| object("WorkloadSpread", &one.namespace, &one.name, json!(one.status)));
+    budgets.chain(spreads).collect()
 }
 
 /// HTTPS, over all requests of a case.
 fn through_https(server: &HttpsServer, state: State, objects: Vec<Value>, requests: &[Value]) -> Vec<Seen> {
     *server.state.write() = state;
     *server.objects.write() = objects;
-    let ask = |request| Seen { answer: https(server, request), objects: Some(server.objects.read().clone()) };
+    let ask = |request| Seen { answer: https(server, request), objects: server.objects.read().clone() };
     requests.iter().map(ask).collect()
 }
 
@@ -131,7 +148,7 @@ fn judge(folder: &str, mut door: impl FnMut(State, Vec<Value>, &[Value]) -> Vec<
             }
             let in_the_end = if index + 1 == requests.len() { &case["after"] } else { &Value::Null };
             for after in [&one["after"], in_the_end].into_iter().filter(|_| !on_purpose.leaves_after_open(&name)) {
-                let found = seen.objects.as_ref().map(|objects| left_otherwise(after, objects)).unwrap_or_default();
+                let found = left_otherwise(after, &seen.objects);
                 problems.extend(found.into_iter().map(|problem| format!("after request {index}: {problem}")));
             }
         }
@@ -179,6 +196,17 @@ fn recorded_budgets_agree_through_both_doors() {
     let mut bad = judge("budget", |state, objects, requests| through_the_function(state, &objects, requests));
     bad.extend(judge("budget", |state, objects, requests| through_https(&server, state, objects, requests)));
     assert_only(&[], &bad);
+}
+
+#[test]
+fn recorded_spreads_agree_through_the_pure_function() {
+    assert_only(&[], &judge("spread", |state, objects, requests| through_the_function(state, &objects, requests)));
+}
+
+#[test]
+fn recorded_spreads_agree_through_https() {
+    let server = HttpsServer::start();
+    assert_only(&[], &judge("spread", |state, objects, requests| through_https(&server, state, objects, requests)));
 }
 
 #[test]

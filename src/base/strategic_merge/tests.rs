@@ -213,7 +213,7 @@ fn a_pods_lists_are_merged_by_their_keys() {
     }
 }
 
-/// Lists as pods and patches have them; a key may come twice.
+/// Lists as objects have them; a key may come twice.
 fn lists() -> impl Strategy<Value = Value> {
     let item = ("[a-e]", proptest::option::of(0..3), proptest::collection::vec("[x-z]", 0..3));
     proptest::collection::vec(item, 0..6).prop_map(|items| {
@@ -222,9 +222,17 @@ fn lists() -> impl Strategy<Value = Value> {
     })
 }
 
+/// Lists as patches have them.
+fn patches() -> impl Strategy<Value = Value> {
+    lists().prop_map(|list| {
+        let mut seen = std::collections::BTreeSet::new();
+        list.as_array().unwrap().iter().filter(|item| seen.insert(item["name"].to_string())).cloned().collect()
+    })
+}
+
 proptest! {
     #[test]
-    fn merging_twice_is_merging_once(had in proptest::option::of(lists()), patched in lists(), order in proptest::option::of(lists())) {
+    fn merging_twice_is_merging_once(had in proptest::option::of(lists()), patched in patches(), order in proptest::option::of(lists())) {
         let mut patch = json!({"spec": {"containers": patched}});
         if let Some(order) = order {
             patch["spec"]["$setElementOrder/containers"] = order;

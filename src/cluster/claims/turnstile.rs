@@ -70,6 +70,8 @@ pub type Key = (Arc<str>, Arc<str>);
 pub enum Trouble {
     /// There is nothing left to be taken.
     Refused(Denial),
+    /// What the claim was made from does not hold any more.
+    Stale,
     /// Nobody can tell.
     Unsettled {
         /// Why.
@@ -264,6 +266,7 @@ impl<C: Queueable> Turnstile<C> {
 fn told<G>(taken: Taken<G>) -> Result<G, Trouble> {
     match taken {
         Taken::Needless(gain) | Taken::Held(gain) | Taken::Taken(gain) => Ok(gain),
+        Taken::Stale => Err(Trouble::Stale),
         Taken::Refused(denial) => Err(Trouble::Refused(denial)),
     }
 }

@@ -29,7 +29,7 @@ fn nameless(id: &str, noted_as: &str) -> Take {
 }
 
 fn returned(pod: &str, subset: &str) -> Take {
-    take(Want::Return { pod: pod.into(), subset: subset.into() })
+    take(Want::Return { pod: pod.into(), uid: "".into(), subset: subset.into(), counted: 0 })
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "as claims give it")]
@@ -163,4 +163,13 @@ fn all_that_wait_are_folded_into_one_write_and_none_is_over_the_limit() {
     let count = |name: &str| taken.iter().filter(|taken| matches!(taken, Taken::Taken(Some(place)) if &*place.subset == name)).count();
     assert_eq!((count("a"), count("b")), (10, 5));
     assert_eq!(taken.iter().filter(|taken| **taken == Taken::Needless(None)).count(), 25);
+}
+
+#[test]
+fn who_was_left_out_of_the_count_meanwhile_gives_nothing_back() {
+    let mut spread = spread(&two(), &json!({"1": [{"name": "a", "replicas": 1, "missingReplicas": 1}]}));
+    spread.status.counted = 1;
+    let before = spread.clone();
+    assert_eq!(returned("x", "a").take(&mut spread, NOW), Taken::Stale);
+    assert_eq!(spread, before);
 }

@@ -31,7 +31,7 @@ pub(super) fn write(before: &Value, after: &Value, subset: &Subset, edits: &mut 
     let [had, has] = [before, after].map(|pod| at(pod, &["metadata", "labels"]).is_some_and(Value::is_object));
     if had && has {
         changes.members(&["metadata", "labels"], |name| labels.is(name));
-    } else if had || has {
+    } else if metadata.is("labels") {
         changes.member(&["metadata", "labels"]);
     }
     changes.annotations(&metadata.inside("annotations"));

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::NodeSelectorTerm;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{InjectError, member_list, member_object};
+use super::{InjectError, canonical::without_empties, member_list, member_object};
 use crate::spread::api::Subset;
 
 pub(super) const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
@@ -42,7 +42,7 @@ fn require(affinity: &mut Map<String, Value>, term: &NodeSelectorTerm, is_again:
         "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms",
     )?;
     if terms.is_empty() {
-        terms.push(plain(serde_json::to_value(term).unwrap_or_default()));
+        terms.push(without_empties(serde_json::to_value(term).unwrap_or_default()));
         return Ok(());
     }
     let (expressions, fields) =
@@ -60,27 +60,10 @@ fn require(affinity: &mut Map<String, Value>, term: &NodeSelectorTerm, is_again:
 }
 
 fn append(list: &mut Vec<Value>, added: Vec<Value>, is_again: bool) {
-    let there: Vec<Value> = if is_again { list.iter().cloned().map(plain).collect() } else { Vec::new() };
+    let there: Vec<Value> = if is_again { list.iter().cloned().map(without_empties).collect() } else { Vec::new() };
     list.extend(added.into_iter().filter(|item| !there.contains(item)));
 }
 
 fn texts<T: Serialize>(items: &[T]) -> Vec<Value> {
-    items.iter().filter_map(|item| serde_json::to_value(item).ok()).map(plain).collect()
-}
-
-/// As the API server writes it: what is empty is left out.
-fn plain(value: Value) -> Value {
-    let is_empty = |value: &Value| match value {
-        Value::Null => true,
-        Value::String(text) => text.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        _ => false,
-    };
-    match value {
-        Value::Object(members) => {
-            Value::Object(members.into_iter().map(|(key, value)| (key, plain(value))).filter(|(_, value)| !is_empty(value)).collect())
-        }
-        Value::Array(items) => Value::Array(items.into_iter().map(plain).collect()),
-        other => other,
-    }
+    items.iter().filter_map(|item| serde_json::to_value(item).ok()).map(without_empties).collect()
 }

@@ -4,28 +4,32 @@ use k8s_openapi::{api::core::v1::PodSpec, apimachinery::pkg::apis::meta::v1::Obj
 use serde::de::{DeserializeOwned, value::MapDeserializer};
 use serde_json::{Map, Value};
 
+use super::canonical::write_amounts;
 use crate::base::strategic_merge::{self, POD, subject};
-
-/// Members of the spec in which quantities stand.
-const WITH_QUANTITIES: [&str; 6] = ["containers", "initContainers", "ephemeralContainers", "volumes", "resources", "overhead"];
 
 /// Merges the patch into the pod. Says what is wrong with it: where, what was found and what was expected.
 pub(super) fn apply(pod: &mut Value, patch: &Value, is_again: bool) -> Result<(), String> {
     let Value::Object(patch) = patch else { return Err(format!("expected an object, found {patch}")) };
     let Value::Object(pod) = pod else { return Err("the pod: expected an object".to_owned()) };
     let [class, priority] = ["priorityClassName", "priority"].map(|name| pod.get("spec").and_then(|spec| spec.get(name)).cloned());
-    strategic_merge::merge(pod, patch.clone(), POD).map_err(|error| error.to_string())?;
+    strategic_merge::merge(pod, canonical(patch)?, POD).map_err(|error| error.to_string())?;
+    let touched = Touched::root(Some(patch));
     let spec = pod.get_mut("spec").and_then(Value::as_object_mut).ok_or("spec: expected an object")?;
     settle_priority(spec, class.as_ref(), priority, is_again);
-    let touched = Touched::root(Some(patch)).inside("spec");
-    for name in WITH_QUANTITIES {
-        if let Some(member) = spec.get_mut(name).filter(|_| touched.is(name)) {
-            write_quantities(name, member);
+    check::<PodSpec>("spec", spec, &touched.inside("spec"))?;
+    let metadata = pod.get("metadata").and_then(Value::as_object).ok_or("metadata: expected an object")?;
+    check::<ObjectMeta>("metadata", metadata, &touched.inside("metadata"))
+}
+
+/// The patch with its amounts as Kubernetes writes them.
+fn canonical(patch: &Map<String, Value>) -> Result<Map<String, Value>, String> {
+    let mut patch = patch.clone();
+    if let Some(Value::Object(spec)) = patch.get_mut("spec") {
+        for (name, member) in spec {
+            write_amounts(name, member).map_err(|problem| format!("spec.{name}{problem}"))?;
         }
     }
-    check::<PodSpec>("spec", spec, &touched)?;
-    let metadata = pod.get("metadata").and_then(Value::as_object).ok_or("metadata: expected an object")?;
-    check::<ObjectMeta>("metadata", metadata, &Touched::root(Some(patch)).inside("metadata"))
+    Ok(patch)
 }
 
 /// The number belongs to the class, and Kubernetes refuses a pod whose number is another: it is found anew. Whoever comes again finds
@@ -40,21 +44,6 @@ fn settle_priority(spec: &mut Map<String, Value>, class: Option<&Value>, priorit
         Some(priority) => spec.insert("priority".to_owned(), priority),
         None => spec.shift_remove("priority"),
     };
-}
-
-/// Numbers are quantities too, in a patch; Kubernetes writes texts.
-fn write_quantities(name: &str, value: &mut Value) {
-    match value {
-        Value::Number(number) if matches!(name, "sizeLimit" | "divisor") => *value = Value::String(number.to_string()),
-        Value::Object(amounts) if matches!(name, "limits" | "requests" | "overhead") => {
-            for amount in amounts.values_mut().filter(|amount| amount.is_number()) {
-                *amount = Value::String(amount.to_string());
-            }
-        }
-        Value::Object(members) => members.iter_mut().for_each(|(name, member)| write_quantities(name, member)),
-        Value::Array(items) => items.iter_mut().for_each(|item| write_quantities("", item)),
-        _ => {}
-    }
 }
 
 /// What is touched is read as Kubernetes' own type; what that does not know is left to the API server.

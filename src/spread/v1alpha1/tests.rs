@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::spread::{api::WorkloadSpread, index::Spread};
 
+#[expect(clippy::needless_pass_by_value, reason = "the arguments are made for the call")]
 fn object(version: &str, spec: Value, status: Value) -> Value {
     json!({"apiVersion": version, "kind": "WorkloadSpread", "metadata": {"name": "a", "namespace": "shop", "labels": {"x": "y"}}, "spec": spec, "status": status})
 }
@@ -125,7 +126,9 @@ fn subset() -> impl Strategy<Value = Value> {
         ("patch", json!({"metadata": {"labels": {"a": "b"}}})),
         ("newer", json!({"member": true})),
     ];
-    subsequence(all, 0..=6).prop_shuffle().prop_map(|members| json!(Map::from_iter(members.into_iter().map(|(k, v)| (k.to_owned(), v)))))
+    subsequence(all, 0..=6)
+        .prop_shuffle()
+        .prop_map(|members| json!(members.into_iter().map(|(k, v)| (k.to_owned(), v)).collect::<Map<_, _>>()))
 }
 
 proptest! {

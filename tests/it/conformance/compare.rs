@@ -2,7 +2,8 @@
 
 use std::{fs, path::Path};
 
-use outrigger::offline::documents;
+use k8s_openapi::api::core::v1::Pod;
+use outrigger::{base::quantity::Quantity, offline::documents};
 use regex::Regex;
 use serde_json::{Map, Value, json};
 
@@ -18,6 +19,11 @@ const EMPTY_MEANS_ABSENT: [&str; 9] = [
     "upgradeStrategy",
 ];
 const TIMES: [&str; 4] = ["updateTimestamp", "creationTimestamp", "lastTransitionTime", "lastUpdateTime"];
+/// Cases, by their namespaces, of what the API server makes of an answer.
+const READ_BEFORE: [&str; 1] = ["ws-inject-patch-types"];
+/// Kinds that hooks keep something in.
+const KEEPERS: [&str; 2] = ["PodUnavailableBudget", "WorkloadSpread"];
+const MATCHED: &str = "apps.kruise.io/matched-workloadspread";
 /// Words of Go's own decoders, which need not be copied.
 const DECODER: &str = r"json: cannot|no content to decode|cannot unmarshal|unmarshal|strconv\.|failed to evaluate|invalid character|panic:";
 
@@ -36,7 +42,7 @@ pub(crate) fn plain(value: &Value) -> Value {
                     out.insert(name.clone(), json!("<time>"));
                     continue;
                 }
-                let member = plain(&annotation(name, member));
+                let member = if name == MATCHED { matched(member) } else { plain(&annotation(name, member)) };
                 let is_empty = member.as_object().is_some_and(Map::is_empty) || member.as_array().is_some_and(Vec::is_empty);
                 let is_absent = member.is_null() || (is_empty && EMPTY_MEANS_ABSENT.contains(&name.as_str()));
                 if !is_absent {
@@ -55,6 +61,15 @@ fn annotation(key: &str, value: &Value) -> Value {
     let is_ours = key.starts_with("kruise.io/") || key.starts_with("apps.kruise.io/");
     let text = value.as_str().filter(|text| is_ours && text.starts_with(['{', '[']));
     text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_else(|| value.clone())
+}
+
+/// Where a pod was placed. The id of one without a name is made up by whoever answers.
+fn matched(value: &Value) -> Value {
+    let mut mark = annotation(MATCHED, value);
+    if let Some(uid) = mark.get_mut("uid") {
+        *uid = json!("<id>");
+    }
+    mark
 }
 
 /// A recorded message as a regular expression: values that Go shows in its own notation match anything.
@@ -168,6 +183,19 @@ pub(crate) fn patched(request: &Value, response: &Value) -> Value {
     object
 }
 
+/// A pod as an API server stores it.
+fn as_read(pod: Value) -> Value {
+    let mut pod = json!(serde_json::from_value::<Pod>(pod).unwrap());
+    for container in pod["spec"]["containers"].as_array_mut().unwrap() {
+        for amounts in ["limits", "requests"].map(|member| format!("/resources/{member}")) {
+            for amount in container.pointer_mut(&amounts).and_then(Value::as_object_mut).into_iter().flatten().map(|(_, amount)| amount) {
+                *amount = json!(Quantity::parse(amount.as_str().unwrap()).unwrap().to_string());
+            }
+        }
+    }
+    pod
+}
+
 /// Whether a message will do: any in place of a decoder's words, the recorded one, and what `differences.yaml` allows besides.
 fn will_do(said: &str, recorded: &Value, want: &Value) -> bool {
     let text = recorded["message"].as_str().unwrap_or_default();
@@ -188,7 +216,11 @@ pub(crate) fn differences(request: &Value, recorded: &Value, want: &Value, respo
     compare("allowed", want["allowed"].clone(), response["allowed"].clone());
     if want["allowed"] == json!(true) {
         let object = if want.get("object").is_some() { &want["object"] } else { &request["object"] };
-        compare("object", plain(object), plain(&patched(request, response)));
+        let (object, got) = (object.clone(), patched(request, response));
+        // An API server drops what no pod has, and writes quantities in its own way.
+        let [object, got] =
+            if READ_BEFORE.iter().any(|case| request["namespace"] == *case) { [object, got].map(as_read) } else { [object, got] };
+        compare("object", plain(&object), plain(&got));
         return found;
     }
     let (said, code) = (&response["status"]["message"], response["status"]["code"].as_u64().unwrap_or_default());
@@ -217,6 +249,9 @@ pub(crate) fn case(path: &Path) -> (String, Value) {
 
 /// What hooks keep in a custom resource, of those kinds that they keep something in.
 fn kept(object: &Value) -> Vec<(&'static str, Value)> {
+    if object["kind"] == "WorkloadSpread" {
+        return vec![("versionedSubsetStatuses", subsets(&object["status"]["versionedSubsetStatuses"]))];
+    }
     // Only in which pods are recorded is compared, not when.
     let names = |map: &Value| json!(map.as_object().into_iter().flatten().map(|(name, _)| name).collect::<std::collections::BTreeSet<_>>());
     let status = &object["status"];
@@ -227,10 +262,29 @@ fn kept(object: &Value) -> Vec<(&'static str, Value)> {
     ]
 }
 
+/// Subsets, of all revisions or of one: which pods are noted is compared, not when, nor under which ids of their own.
+fn subsets(value: &Value) -> Value {
+    let id = Regex::new("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$").unwrap();
+    let name = |name: &String| if id.is_match(name) { "<id>".to_owned() } else { name.clone() };
+    match value {
+        Value::Object(members) => {
+            let member = |(key, value): (&String, &Value)| {
+                let notes = value.as_object().filter(|_| ["creatingPods", "deletingPods"].contains(&key.as_str()));
+                let mut notes: Option<Vec<_>> = notes.map(|notes| notes.keys().map(name).collect());
+                notes.iter_mut().for_each(|notes| notes.sort());
+                (key.clone(), notes.map_or_else(|| subsets(value), |notes| json!(notes)))
+            };
+            plain(&Value::Object(members.iter().map(member).filter(|(_, value)| *value != json!([])).collect()))
+        }
+        Value::Array(items) => items.iter().map(subsets).collect(),
+        other => other.clone(),
+    }
+}
+
 /// How what hooks keep in the objects differs from what was recorded of them.
 pub(crate) fn left_otherwise(recorded: &Value, objects: &[Value]) -> Vec<String> {
     let mut found = Vec::new();
-    for want in recorded.as_array().into_iter().flatten().filter(|object| object["kind"] == "PodUnavailableBudget") {
+    for want in recorded.as_array().into_iter().flatten().filter(|object| KEEPERS.iter().any(|kind| object["kind"] == *kind)) {
         let is_it = |object: &&Value| {
             object["kind"] == want["kind"]
                 && ["namespace", "name"].iter().all(|member| object["metadata"][member] == want["metadata"][member])
