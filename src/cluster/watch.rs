@@ -253,10 +253,7 @@ impl Feed {
                     self.unusable(&error.to_string());
                 }
             }
-            // By name: a deleted object may not decode.
-            Event::Delete(object) => {
-                self.change(|state| K::delete(state, &object.namespace().unwrap_or_default(), &object.name_any()));
-            }
+            Event::Delete(object) => self.change(|state| K::gone(state, &object)),
         }
     }
 

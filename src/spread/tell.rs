@@ -20,7 +20,8 @@ pub fn summary(picture: &Picture, subsets: &[SubsetStatus], astray: usize) -> St
         let closed = if is_closed(status) { " (closed)" } else { "" };
         format!("{} {}{most}{closed}", status.name, status.replicas)
     };
-    let mut line = subsets.iter().map(of).collect::<Vec<_>>().join(", ");
+    // Nothing is counted of a workload that is not named.
+    let mut line = subsets.iter().filter(|_| rules.target.is_some()).map(of).collect::<Vec<_>>().join(", ");
     if astray > 0 {
         line.push_str(&format!(", elsewhere {astray}"));
     }
@@ -36,7 +37,9 @@ pub fn events(picture: &Picture, found: &Found<'_>) -> Vec<Event> {
     let about = target(&picture.spread);
     let event = |is_warning, reason, note: String| Event { about: about.clone(), is_warning, reason, note };
     let mut events: Vec<_> = problems(picture).map(|problem| event(true, "InvalidSpec", problem)).collect();
-    for (index, subset) in picture.spread.rules.subsets.iter().enumerate() {
+    // Nothing else is done about one that names no workload.
+    let subsets = picture.spread.rules.subsets.iter().filter(|_| picture.spread.rules.target.is_some());
+    for (index, subset) in subsets.enumerate() {
         let name = &subset.name;
         let of = |all: &[usize]| all.get(index).is_some_and(|count| *count > 0);
         if found.revisions.values().any(|revision| of(&revision.count.missed)) {

@@ -110,13 +110,15 @@ impl Placed {
         if is_known { self.apply(pod) } else { None }
     }
 
-    /// Forgets a pod that was deleted, and holds it against the lists that are being made.
-    pub(super) fn delete(&mut self, namespace: &str, name: &str) -> Option<Change> {
-        let uid = self.get(namespace, name).map(|known| known.uid.clone());
+    /// Forgets a pod that was deleted, and holds it against the lists that are being made. With the uid of an earlier pod of its name
+    /// nothing is forgotten: a list has shown the later one before the watch did.
+    pub(super) fn delete(&mut self, namespace: &str, name: &str, uid: Option<&str>) -> Option<Change> {
+        let known = self.get(namespace, name).map(|known| known.uid.clone());
+        let gone = uid.map(Box::from).or_else(|| known.clone());
         for listing in self.listings.iter_mut().filter(|listing| *listing.namespace == *namespace) {
-            listing.gone.push((name.into(), uid.clone()));
+            listing.gone.push((name.into(), gone.clone()));
         }
-        self.forget(namespace, name)
+        if known == gone { self.forget(namespace, name) } else { None }
     }
 
     /// Forgets a pod.
@@ -271,8 +273,8 @@ impl State {
     }
 
     /// A pod is gone.
-    pub(super) fn delete_placed(&mut self, namespace: &str, name: &str) {
-        let change = self.placed.delete(namespace, name);
+    pub(super) fn delete_placed(&mut self, namespace: &str, name: &str, uid: Option<&str>) {
+        let change = self.placed.delete(namespace, name, uid);
         self.touch_spreads_of_pod(&change.unwrap_or_default());
     }
 

@@ -104,8 +104,17 @@ impl State {
 
     /// A pod is gone.
     pub fn delete_pod(&mut self, namespace: &str, name: &str) {
+        self.forget_pod(namespace, name, None);
+    }
+
+    /// The pod of this uid is gone. A later one of its name may be known already.
+    pub fn delete_pod_with_uid(&mut self, namespace: &str, name: &str, uid: &str) {
+        self.forget_pod(namespace, name, Some(uid).filter(|uid| !uid.is_empty()));
+    }
+
+    fn forget_pod(&mut self, namespace: &str, name: &str, uid: Option<&str>) {
         self.forget_member(namespace, name);
-        self.delete_placed(namespace, name);
+        self.delete_placed(namespace, name, uid);
         self.apply_finished(namespace, name, None);
         let change = self.subjects.remove(namespace, name);
         self.touch_budgets_of_pod(&change.unwrap_or_default());

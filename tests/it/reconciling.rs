@@ -5,6 +5,7 @@ mod budgets;
 mod client;
 mod conflicts;
 mod events;
+mod spreads;
 mod statuses;
 mod terms;
 mod trouble;

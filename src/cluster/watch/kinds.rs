@@ -29,6 +29,10 @@ pub(super) trait Kind: Send + 'static {
     fn reset(state: &mut State, all: Vec<Self::Kept>) -> Vec<SetError>;
     fn apply(state: &mut State, one: Self::Kept) -> Result<(), SetError>;
     fn delete(state: &mut State, namespace: &str, name: &str);
+    /// The object was deleted. It is looked at as little as can be: it may not decode.
+    fn gone(state: &mut State, object: &Self::Object) {
+        Self::delete(state, &object.namespace().unwrap_or_default(), &object.name_any());
+    }
     /// The API server does not know this kind any more.
     fn forget(_: &mut State) {}
 }
@@ -129,6 +133,9 @@ impl Kind for Pods {
     }
     fn delete(state: &mut State, namespace: &str, name: &str) {
         state.delete_pod(namespace, name);
+    }
+    fn gone(state: &mut State, object: &WatchedPod) {
+        state.delete_pod_with_uid(&object.namespace().unwrap_or_default(), &object.name_any(), &object.uid().unwrap_or_default());
     }
 }
 

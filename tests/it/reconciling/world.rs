@@ -111,6 +111,23 @@ impl World {
         world
     }
 
+    /// A spread of pods that a `CloneSet` or a Job makes. Nobody counted yet.
+    pub(crate) fn of_spread(spec: &Value) -> Self {
+        let world = Self::start();
+        let mut spread = json!({"apiVersion": "apps.kruise.io/v1beta1", "kind": "WorkloadSpread",
+            "metadata": {"namespace": "shop", "name": "web", "uid": "uid-spread", "generation": 1},
+            "spec": {"targetRef": {"apiVersion": "apps.kruise.io/v1beta1", "kind": "CloneSet", "name": "web"}}});
+        json_patch::merge(&mut spread["spec"], spec);
+        world.server.put("workloadspreads", spread);
+        world
+    }
+
+    /// A pod is gone, as the watch tells.
+    pub(crate) fn gone(&self, name: &str) {
+        self.server.remove(&format!("pods/shop/{name}"));
+        self.feed.change(|state| state.delete_pod("shop", name));
+    }
+
     fn start() -> Self {
         let (server, fates): (_, Fates) = (ApiServer::default(), Arc::new(Mutex::new(Box::new(|_| Fate::GOOD))));
         let state = Arc::new(RwLock::new(State::new(Gates::default())));
@@ -303,6 +320,10 @@ fn watches(feed: &Feed, held: &Held, most: &Arc<Mutex<usize>>) -> impl FnMut(&st
         "sidecarsets" => {
             let set = serde_json::from_value(object.clone()).unwrap();
             feed.change(|state| state.apply_set(set)).unwrap();
+        }
+        "workloadspreads" => {
+            let spread = serde_json::from_value(object.clone()).unwrap();
+            feed.change(|state| state.apply_spread(spread));
         }
         "podunavailablebudgets" => {
             let budget = serde_json::from_value(object.clone()).unwrap();

@@ -239,6 +239,7 @@ impl World {
         let (is_dry_run, at) = (claims.is_dry_run, self.at);
         if let Want::Return { .. } = take.want {
             let (name, uid) = (pod["metadata"]["name"].as_str().unwrap().to_owned(), pod["metadata"]["uid"].clone());
+            self.tell(|| format!("{name} may go, says replica {replica}"));
             return self.admit(Admitted::Deletion { pod: name, uid });
         }
         self.tell(|| format!("{} is placed at replica {replica}: {gain:?}", pod["metadata"]));
@@ -259,7 +260,8 @@ impl World {
         // Some never do what they asked for.
         if self.random.u8(..10) > 0 {
             self.admitted.push((self.at, admitted));
-        } else if let Admitted::Deletion { uid, .. } = admitted {
+        } else if let Admitted::Deletion { pod, uid } = admitted {
+            self.tell(|| format!("{pod} stays"));
             self.stayed.push(uid);
         }
     }
@@ -375,7 +377,11 @@ impl World {
             let is_leaving = |name: &&String| {
                 let uid = &self.api.pods[*name]["metadata"]["uid"];
                 let is_this = |(_, admitted): &(i64, Admitted)| matches!(admitted, Admitted::Deletion { uid: of, .. } if of == uid);
-                self.stayed.contains(uid) || self.admitted.iter().any(is_this)
+                let turns = self.replicas.iter().filter_map(|replica| replica.turn.as_ref());
+                let mut returns = turns.flat_map(|turn| &turn.requests).filter(|pending| matches!(pending.take.want, Want::Return { .. }));
+                // Its place may be free before it is told that it may go.
+                let is_answered_soon = returns.any(|pending| pending.pod["metadata"]["uid"] == *uid);
+                self.stayed.contains(uid) || self.admitted.iter().any(is_this) || is_answered_soon
             };
             let count = pods.iter().filter(|name| !is_leaving(name)).count();
             let is_over = i32::try_from(count).unwrap() > limit;
