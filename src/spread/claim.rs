@@ -2,7 +2,7 @@
 //!
 //! Beside the reference: everything is decided on the copy of the spread that is written, or that was read for the purpose; so a pod is
 //! never told that there is no room where there is. A place is given back only if the pod was not left out of the count meanwhile. A pod whose patch cannot be merged takes no place. What is given back by a subset
-//! that has more pods than it may is not room.
+//! that has more pods than it may is not room. Who comes for a pod that was lost waits for its place ([`super::crew`]).
 
 use std::sync::Arc;
 
