@@ -13,7 +13,7 @@ pub mod claim;
 pub mod cost;
 pub mod count;
 #[cfg(test)]
-pub mod fixtures;
+pub(crate) mod fixtures;
 pub mod group;
 pub mod index;
 pub mod inject;
