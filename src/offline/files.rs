@@ -89,7 +89,10 @@ impl Folder {
     fn state_of(&self, documents: &[Document]) -> Result<State, DocumentError> {
         let mut state = State::new(self.gates.clone());
         let mut interner = Interner::default();
-        for document in documents {
+        // Of pods that nobody has placed, those are looked at whose namespace has spreads.
+        let (spreads, others): (Vec<_>, Vec<_>) =
+            documents.iter().partition(|document| document.value.get("kind").is_some_and(|kind| kind == "WorkloadSpread"));
+        for document in spreads.into_iter().chain(others) {
             let text = |pointer: &str| document.value.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
             match (text("/apiVersion"), text("/kind")) {
                 ("v1", "Namespace") => state.apply_namespace(namespace(document)?),

@@ -5,6 +5,7 @@ pub(crate) mod compare;
 mod conversions;
 mod counts;
 mod sets;
+mod spreads;
 
 use std::fs;
 

@@ -261,3 +261,51 @@ fn a_pod_that_is_none_is_named() {
     let found = run(outrigger().args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--from"]).arg(from.path()), "");
     assert!(!found.ok && found.err.contains("pod.yaml: document 1 (Pod odd): spec.containers: "), "{}", found.err);
 }
+
+const SPREAD: &str = "apiVersion: apps.kruise.io/v1alpha1\nkind: WorkloadSpread\nmetadata: {name: web, namespace: shop}\nspec:\n  targetRef: {apiVersion: apps/v1, kind: ReplicaSet, name: web}\n  subsets:\n  - {name: a, maxReplicas: 3, requiredNodeSelectorTerm: {matchFields: []}}\n  - {name: b}\n";
+
+#[test]
+fn spreads_of_both_versions_are_read_and_say_how_they_stand() {
+    let owner = json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "w", "controller": true}]);
+    let pod = |name: &str, subset: &str| {
+        let mark = json!({"name": "web", "subset": subset}).to_string();
+        json!({"apiVersion": "v1", "kind": "Pod", "status": {"phase": "Running"}, "metadata": {"name": name, "namespace": "shop", "uid": name,
+            "ownerReferences": owner, "annotations": {"apps.kruise.io/matched-workloadspread": mark}}})
+    };
+    let set = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "web", "namespace": "shop", "uid": "w"}, "spec": {"replicas": 4}});
+    let mut unplaced = pod("four", "");
+    unplaced["metadata"]["annotations"] = json!({});
+    let objects = [set, pod("one", "a"), pod("two", "a"), pod("three", "b"), unplaced].map(|object| object.to_string()).join("\n");
+    let stored = format!("{}status: {{summary: as it was}}\n", SPREAD.replace("name: web", "name: stored"));
+    let newer = stored.replace("v1alpha1", "v1beta1").replace("SelectorTerm", "Selector");
+    // Pods come before what they belong to: the order of files does not matter.
+    let from = folder([("spread.yaml", SPREAD), ("stored.yaml", newer.as_str()), ("pods.json", objects.as_str())]);
+    let serving = Serving::folder(from.path());
+    let objects: Value = serde_json::from_str(&serving.get("/objects").1).unwrap();
+    let status = |name: &str| {
+        let is_it = |object: &&Value| object["kind"] == "WorkloadSpread" && object["metadata"]["name"] == name;
+        objects["items"].as_array().unwrap().iter().find(is_it).unwrap()["status"].clone()
+    };
+    assert_eq!(status("web")["summary"], "a 2/3, b 1, elsewhere 1");
+    assert_eq!(status("web")["versionedSubsetStatuses"]["versionIgnored"][0]["missingReplicas"], 1);
+    assert_eq!(status("stored"), json!({"summary": "as it was"}));
+}
+
+#[test]
+fn a_slip_in_a_spread_is_found_at_its_field() {
+    let wrong = |text: &str| {
+        let from = folder([("spread.yaml", text)]);
+        let found = run(outrigger().args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--from"]).arg(from.path()), "");
+        assert!(!found.ok);
+        found.err
+    };
+    for (from, to, said) in [
+        ("maxReplicas", "maxReplica", "spec.subsets[0].maxReplica: there is no such field"),
+        ("SelectorTerm", "Selectors", "spec.subsets[0].requiredNodeSelectors: there is no such field"),
+        ("{name: b}", "{}", "spec.subsets[1].name: missing"),
+        ("subsets:", "places:", "spec.subsets: missing"),
+    ] {
+        let found = wrong(&SPREAD.replace(from, to));
+        assert!(found.contains(&format!("spread.yaml: document 1 (WorkloadSpread web): {said}")), "{found}");
+    }
+}

@@ -270,8 +270,11 @@ fn subsets(value: &Value) -> Value {
         Value::Object(members) => {
             let member = |(key, value): (&String, &Value)| {
                 let notes = value.as_object().filter(|_| ["creatingPods", "deletingPods"].contains(&key.as_str()));
-                let mut notes: Option<Vec<_>> = notes.map(|notes| notes.keys().map(name).collect());
-                notes.iter_mut().for_each(|notes| notes.sort());
+                let notes = notes.map(|notes| {
+                    let mut notes: Vec<_> = notes.keys().map(name).collect();
+                    notes.sort();
+                    notes
+                });
                 (key.clone(), notes.map_or_else(|| subsets(value), |notes| json!(notes)))
             };
             plain(&Value::Object(members.iter().map(member).filter(|(_, value)| *value != json!([])).collect()))

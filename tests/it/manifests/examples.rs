@@ -7,7 +7,7 @@ use k8s_openapi::{
         core::v1::{ConfigMap, Container, Namespace, Pod, Volume},
     },
 };
-use outrigger::{budget::api::PodUnavailableBudget, sidecarset::api::SidecarSet};
+use outrigger::{budget::api::PodUnavailableBudget, sidecarset::api::SidecarSet, spread::api::WorkloadSpread};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -56,6 +56,7 @@ fn examples_use_only_members_that_exist() {
         let read = match document["kind"].as_str().unwrap() {
             "SidecarSet" => reread::<SidecarSet>(&document),
             "PodUnavailableBudget" => reread::<PodUnavailableBudget>(&document),
+            "WorkloadSpread" => reread::<WorkloadSpread>(&document),
             Namespace::KIND => reread::<Namespace>(&document),
             ConfigMap::KIND => reread::<ConfigMap>(&document),
             Pod::KIND => reread::<Pod>(&document),

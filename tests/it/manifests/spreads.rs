@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     definition::{assert_structural, nodes, versions},
-    the_one,
+    registered, the_one,
 };
 
 fn rendered() -> Value {
@@ -129,4 +129,14 @@ fn rules_are_about_the_spec_alone_and_the_same_in_both_versions() {
         version.sort();
         assert_eq!(version, wanted);
     }
+}
+
+#[test]
+fn the_hook_is_asked_in_both_versions_and_must_answer_after_two_questions_at_most() {
+    let hooks = registered("ValidatingWebhookConfiguration", &Rendering::default());
+    let hook = hooks.iter().find(|hook| hook["name"] == "vworkloadspread.outrigger.kruise.io").unwrap();
+    let rule = json!({"apiGroups": ["apps.kruise.io"], "apiVersions": ["v1alpha1", "v1beta1"], "operations": ["CREATE", "UPDATE"], "resources": ["workloadspreads"], "scope": "*"});
+    assert_eq!(hook["rules"], json!([rule]));
+    assert_eq!(hook["clientConfig"]["service"]["path"], "/validate-apps-kruise-io-workloadspread");
+    assert_eq!((&hook["failurePolicy"], &hook["timeoutSeconds"], &hook["sideEffects"]), (&json!("Fail"), &json!(10), &json!("None")));
 }
