@@ -3,7 +3,13 @@
 //! A new pod ([`claim`]): the first subset with room, taken by writing its name or an id into the spread's status. What that makes of
 //! the pod is [`inject`]. A pod that goes gives back its place before it is gone ([`claim`], too).
 //!
-//! The reconciler ([`plan`]) counts the pods that there are, forgets what did not come, and says in which order pods are to go.
+//! The reconciler ([`plan`]) counts the pods that there are, forgets what did not come, and says in which order pods are to go:
+//!
+//! ```text
+//! picture → group: which pod is where → count: places left, notes that are over  ─┐
+//!  (adopt: where strangers fit)         adaptive: which subsets are closed        ├→ plan: status, costs, pods that move on
+//!                                       cost: how dear each pod is               ─┘  tell: what is said of it
+//! ```
 
 pub mod adaptive;
 pub mod adopt;
@@ -13,7 +19,7 @@ pub mod claim;
 pub mod cost;
 pub mod count;
 #[cfg(test)]
-pub mod fixtures;
+pub(crate) mod fixtures;
 pub mod group;
 pub mod index;
 pub mod inject;

@@ -127,11 +127,11 @@ impl Snapshot<'_> {
             let Some(owner) = owner else { continue };
             let lineage = self.lineage(namespace, owner);
             for pod in family {
-                match rivals.iter().find(|rival| is_of(rival, pod, &lineage)) {
-                    Some(rival) if rival.name == spread.name => pods.push(Arc::clone(pod)),
-                    Some(_) => {}
-                    None if is_scaled && !lineage.is_whole && spread.rules.selects(&pod.labels) => candidates.push(Arc::clone(pod)),
-                    None => {}
+                let whose = rivals.iter().find(|rival| is_of(rival, pod, &lineage));
+                if whose.is_some_and(|rival| rival.name == spread.name) {
+                    pods.push(Arc::clone(pod));
+                } else if whose.is_none() && is_scaled && !lineage.is_whole && spread.rules.selects(&pod.labels) {
+                    candidates.push(Arc::clone(pod));
                 }
             }
         }
