@@ -32,7 +32,7 @@
 //!                                          offline::claims)                                               sidecars as above
 //! ```
 //!
-//! Pods of StatefulSets are placed by their ordinals ([`spread::choose`]). A pod that is deleted or evicted gives back its place, after
+//! Pods of a StatefulSet are placed by their ordinals ([`spread::choose`]). A pod that is deleted or evicted gives back its place, after
 //! all budgets have let it go. A spread itself, when it is written: `handlers::spreads`.
 //!
 //! A new pod is linked to the budget that guards it ([`budget::link`]). Before a linked pod is deleted, evicted or changed:
@@ -56,7 +56,8 @@
 //! (API server)      ├→ state::feed    → sidecarset::index (compiled, filed by namespace and label)
 //! offline::files   ─┘  state::budgets → budget::index     (compiled, filed by namespace)
 //! (folder)             state::pods    → members of sets, and every pod in small (budget::subject)
-//!                      state::workloads
+//!                      state::placed  → pods that spreads look at (spread::pod)
+//!                      state::workloads, state::lineage (whose pods are)
 //! ```
 //!
 //! What a change touches is reconciled, by the leader alone:
@@ -69,6 +70,9 @@
 //! ```
 //!
 //! A budget may depend on workloads of kinds that are not mirrored: [`budget::plan::wanted`] says which, [`cluster::scales`] asks for them.
+//!
+//! A spread counts pods that the watch may not have told of yet: where a place would be given away for it, the runner lists them first
+//! ([`cluster::listing`], [`state::placed`]). What percentages are of, and where pods fit that nobody placed, `controllers::spreads` asks.
 //!
 //! A pod whose work is done may need a push: [`terminator::plan::plan`] says how its sidecars are ended. What that depends on
 //! and is not mirrored, [`cluster::facts`] asks for.

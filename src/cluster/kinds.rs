@@ -26,8 +26,11 @@ pub(super) type Known<K, T> = HashMap<K, (T, Instant)>;
 pub struct Kinds {
     client: Client,
     /// By group, version and kind.
-    known: Mutex<Known<[Arc<str>; 3], Option<Resource>>>,
+    known: Mutex<Known<[Arc<str>; 3], Answer>>,
 }
+
+/// Which resource a kind is; `None` if there is no such kind.
+type Answer = Option<Resource>;
 
 /// What a kind is to the API server.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,7 +73,7 @@ impl Kinds {
             return Ok(None);
         }
         let (key, now) = (kind_of(owner), Instant::now());
-        if let Some(known) = fresh(&self.known.lock(), &key, now, holds) {
+        if let Some(known) = fresh(&self.known.lock(), &key, now, |known| holds(known.as_ref())) {
             return Ok(known);
         }
         let version = if owner.group.is_empty() && owner.version.is_empty() { "v1" } else { &owner.version };
@@ -83,7 +86,7 @@ impl Kinds {
                 }
             }
         }
-        remember(&mut self.known.lock(), key, found.clone(), holds);
+        remember(&mut self.known.lock(), key, found.clone(), |known| holds(known.as_ref()));
         Ok(found)
     }
 
@@ -109,8 +112,8 @@ impl Kinds {
     }
 }
 
-fn holds(resource: &Option<Resource>) -> Duration {
-    if resource.as_ref().is_some_and(|resource| resource.is_scaled) { KIND_HOLDS } else { NO_KIND_HOLDS }
+fn holds(resource: Option<&Resource>) -> Duration {
+    if resource.is_some_and(|resource| resource.is_scaled) { KIND_HOLDS } else { NO_KIND_HOLDS }
 }
 
 /// Whether a text stands for itself in a path.

@@ -38,7 +38,8 @@ struct Asked {
     total: Option<i32>,
     scaled: Scaled,
     problems: Vec<String>,
-    is_asked: bool,
+    /// The answers hold for a while only.
+    is_passing: bool,
 }
 
 /// The plan for a spread; `None` if there is no such spread. What has to be asked for is asked first: the picture that the plan is made
@@ -58,13 +59,13 @@ pub async fn planned(
     let first = first.selecting(&asked.scaled);
     let alien: Vec<_> = strangers(&first).cloned().collect();
     let fits = if alien.is_empty() { BTreeMap::new() } else { facts.fits(&first.spread, &alien).await? };
-    let is_last = !asked.is_asked && alien.is_empty();
+    let is_last = !asked.is_passing && alien.is_empty();
     let Some(picture) = (if is_last { Some(first) } else { taken() }) else { return Ok(None) };
     let picture = picture.selecting(&asked.scaled);
     let picture = Picture { total: asked.total.unwrap_or(picture.total), problems: asked.problems, fits, ..picture };
     let mut made = made(&picture, now());
     let soon = strangers(&picture).next().map(|_| ASK_SOON);
-    let later = asked.is_asked.then_some(ASK_AGAIN);
+    let later = asked.is_passing.then_some(ASK_AGAIN);
     made.plan.again = made.plan.again.into_iter().chain(soon).chain(later).min();
     Ok(Some(made))
 }
@@ -86,7 +87,7 @@ async fn asked(state: &RwLock<State>, facts: &Facts, picture: &Picture) -> Resul
     };
     let mut asked = Asked::default();
     if !is_mirrored && (!picture.candidates.is_empty() || (spread.rules.has_percentages() && paths.is_empty())) {
-        asked.is_asked = true;
+        asked.is_passing = true;
         match facts.scales.of(&spread.namespace, &owner).await {
             Scale::Found(workload) => asked.scaled = Scaled { total: workload.wanted(), selector: workload.selector.clone() },
             Scale::Unanswered(problem) => return Err(Failure::Unknown(problem)),
@@ -100,7 +101,7 @@ async fn asked(state: &RwLock<State>, facts: &Facts, picture: &Picture) -> Resul
         asked.total = Some(asked.scaled.total);
     }
     if spread.rules.has_percentages() && (!paths.is_empty() || (is_mirrored && known.is_none())) {
-        asked.is_asked = true;
+        asked.is_passing = true;
         asked.of_object(state, spread, facts.scales.kinds.object(&spread.namespace, &owner).await)?;
     }
     Ok(asked)

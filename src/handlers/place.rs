@@ -156,7 +156,7 @@ enum Above {
 }
 
 fn above(owner: &Owner, namespace: &str, learned: &Learned, snapshot: &Snapshot<'_>) -> Above {
-    if let Some(workload) = snapshot.workloads.get(namespace, owner) {
+    if let Some(workload) = snapshot.workload(namespace, owner) {
         return Above::Known(workload.controller.clone().map(|above| Owner { uid: "".into(), ..above }));
     }
     let key = [&owner.group, &owner.kind, &owner.name].map(ToString::to_string);

@@ -110,6 +110,7 @@ impl Folder {
                 }
                 ("policy.kruise.io/v1beta1" | "policy.kruise.io/v1alpha1", "PodUnavailableBudget") => state.apply_budget(budget(document)?),
                 ("apps.kruise.io/v1beta1" | "apps.kruise.io/v1alpha1", "WorkloadSpread") => state.apply_spread(spread(document)?),
+                ("batch/v1", "Job") => state.apply_job(workloads::job(document, &mut interner)?),
                 (api_version, kind) => {
                     if let Some(workload) = workloads::read(document, [api_version, kind], &mut interner)? {
                         state.apply_workload(workload);

@@ -12,6 +12,13 @@ use crate::{
     state::workloads::{BUILT_IN, OF_KRUISE},
 };
 
+/// The Job that a document describes.
+pub(super) fn job(document: &Document, interner: &mut Interner) -> Result<Workload, DocumentError> {
+    let mut wire: Wire = decode(document)?;
+    wire.metadata.namespace.get_or_insert_with(|| "default".to_owned());
+    Ok(Workload::read_job(&wire, interner))
+}
+
 /// The workload that a document describes; none if it is something else. An object of an unknown kind is never an error.
 pub(super) fn read(
     document: &Document,

@@ -46,14 +46,13 @@ pub struct Count {
 
 /// Counts the subsets of one revision, or of all of them. `before` is what was counted last, and what was noted since.
 pub fn count(picture: &Picture, before: &[SubsetStatus], pods: &Subsets<'_>, now: Timestamp) -> Count {
-    let mut count = Count::default();
+    let mut counting = Counting { picture, now, count: Count::default() };
     for (index, subset) in picture.spread.rules.subsets.iter().enumerate() {
         let before = before.iter().find(|before| before.name == subset.name);
-        let pods = pods.get(index).map(Vec::as_slice).unwrap_or_default();
-        let status = count.subset(picture, subset, [before.map(|b| &b.creating_pods), before.map(|b| &b.deleting_pods)], pods, now);
-        count.subsets.push(status);
+        let status = counting.subset(subset, before, pods.get(index).map(Vec::as_slice).unwrap_or_default());
+        counting.count.subsets.push(status);
     }
-    count
+    counting.count
 }
 
 /// How many places are left, of `most`, where so many pods are there, so many of them give back their place, and so many are to come.
@@ -64,24 +63,24 @@ pub fn missing(most: Option<i32>, active: usize, deleting: usize, creating: usiz
     i32::try_from(left.clamp(0, i64::from(most.max(0)))).unwrap_or_default()
 }
 
-impl Count {
-    fn subset(
-        &mut self,
-        picture: &Picture,
-        subset: &Subset,
-        [creating, deleting]: [Option<&Notes>; 2],
-        pods: &[&Arc<Pod>],
-        now: Timestamp,
-    ) -> SubsetStatus {
+/// Counting, and what it is done with.
+struct Counting<'p> {
+    picture: &'p Picture,
+    now: Timestamp,
+    count: Count,
+}
+
+impl Counting<'_> {
+    fn subset(&mut self, subset: &Subset, before: Option<&SubsetStatus>, pods: &[&Arc<Pod>]) -> SubsetStatus {
         let active: Vec<_> = pods.iter().filter(|pod| pod.is_active()).collect();
-        let (deleting_pods, stayed) = self.going(deleting, &active, now);
-        let (creating_pods, missed) = self.coming(picture, creating, pods, now);
-        self.missed.push(missed);
-        self.stayed.push(stayed);
+        let (deleting_pods, stayed) = self.going(before.map(|before| &before.deleting_pods), &active);
+        let (creating_pods, missed) = self.coming(before.map(|before| &before.creating_pods), pods);
+        self.count.missed.push(missed);
+        self.count.stayed.push(stayed);
         SubsetStatus {
             name: subset.name.clone(),
             replicas: i32::try_from(active.len()).unwrap_or(i32::MAX),
-            missing_replicas: missing(limit(subset, picture.total), active.len(), deleting_pods.len(), creating_pods.len()),
+            missing_replicas: missing(limit(subset, self.picture.total), active.len(), deleting_pods.len(), creating_pods.len()),
             creating_pods,
             deleting_pods,
             ..SubsetStatus::default()
@@ -89,11 +88,11 @@ impl Count {
     }
 
     /// The notes of pods that are still to come, and how many are waited for no longer.
-    fn coming(&mut self, picture: &Picture, notes: Option<&Notes>, pods: &[&Arc<Pod>], now: Timestamp) -> (Notes, usize) {
+    fn coming(&mut self, notes: Option<&Notes>, pods: &[&Arc<Pod>]) -> (Notes, usize) {
         let Some(notes) = notes.filter(|notes| !notes.is_empty()) else { return (Notes::new(), 0) };
         let leeway = |pod: &Pod| if pod.is_active() { CLOCKS_DIFFER_BY } else { CLOCKS_DIFFER_A_LITTLE };
         let seen = pods.iter().map(|pod| (note_key(pod), pod.created, leeway(pod)));
-        let gone = picture.departed.iter().map(|gone| (Arc::clone(&gone.key), gone.created, CLOCKS_DIFFER_A_LITTLE));
+        let gone = self.picture.departed.iter().map(|gone| (Arc::clone(&gone.key), gone.created, CLOCKS_DIFFER_A_LITTLE));
         let is_its = |key: &str, created, leeway| notes.get(key).is_some_and(|noted| is_noted(created, *noted, leeway));
         let came = seen.chain(gone).filter(|(key, created, leeway)| is_its(key, *created, *leeway));
         let came: BTreeSet<_> = came.map(|(key, ..)| key).collect();
@@ -101,11 +100,11 @@ impl Count {
         let mut left = Notes::new();
         for (key, noted) in notes.iter().filter(|(key, _)| !came.contains(&***key)) {
             let over = noted.saturating_add(CREATING_FOR).unwrap_or(Timestamp::MAX);
-            if over < now && picture.listed_at.is_some_and(|listed| over < listed) {
+            if over < self.now && self.picture.listed_at.is_some_and(|listed| over < listed) {
                 missed += 1;
                 continue;
             }
-            self.needs_list |= over < now;
+            self.count.needs_list |= over < self.now;
             self.look_after(over);
             left.insert(key.clone(), *noted);
         }
@@ -113,15 +112,15 @@ impl Count {
     }
 
     /// The notes of pods that are still there, and how many of those stay.
-    fn going(&mut self, notes: Option<&Notes>, active: &[&&Arc<Pod>], now: Timestamp) -> (Notes, usize) {
+    fn going(&mut self, notes: Option<&Notes>, active: &[&&Arc<Pod>]) -> (Notes, usize) {
         let Some(notes) = notes.filter(|notes| !notes.is_empty()) else { return (Notes::new(), 0) };
         let mut stayed = 0;
         let mut left = Notes::new();
         // One that was made since is another one of that name.
-        let noted = |pod: &Arc<Pod>| notes.get(&*pod.name).copied().filter(|noted| pod.created.is_none_or(|created| created <= *noted));
-        for (pod, noted) in active.iter().filter_map(|pod| Some((pod, noted(pod)?))) {
+        let of = |pod: &Arc<Pod>| notes.get(&*pod.name).copied().filter(|noted| pod.created.is_none_or(|created| created <= *noted));
+        for (pod, noted) in active.iter().filter_map(|pod| Some((pod, of(pod)?))) {
             let over = noted.saturating_add(DELETING_FOR).unwrap_or(Timestamp::MAX);
-            if over < now {
+            if over < self.now {
                 stayed += 1;
                 continue;
             }
@@ -134,7 +133,7 @@ impl Count {
     /// A note is over behind its last moment.
     fn look_after(&mut self, last: Timestamp) {
         let over = last.saturating_add(SignedDuration::from_millis(1)).unwrap_or(Timestamp::MAX);
-        self.next = self.next.into_iter().chain([over]).min();
+        self.count.next = self.count.next.into_iter().chain([over]).min();
     }
 }
 

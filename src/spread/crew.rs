@@ -54,7 +54,7 @@ impl Crews {
 
     /// One more pod of this revision is on its way, noted or not.
     pub fn add(&mut self, revision: &Arc<str>, is_noted: bool) {
-        let crew = self.0.entry(Arc::clone(revision)).or_insert(Crew { wanted: i32::MAX, ..Crew::default() });
+        let crew = self.0.entry(Arc::clone(revision)).or_insert_with(|| Crew { wanted: i32::MAX, ..Crew::default() });
         crew.added = crew.added.saturating_add(1);
         if !is_noted {
             crew.added_unnoted = crew.added_unnoted.saturating_add(1);

@@ -5,7 +5,13 @@
 //!
 //! Whoever is one too many, because another one was noted and never came, waits until that is certain ([`crew`]).
 //!
-//! The reconciler ([`plan`]) counts the pods that there are, forgets what did not come, and says in which order pods are to go.
+//! The reconciler ([`plan`]) counts the pods that there are, forgets what did not come, and says in which order pods are to go:
+//!
+//! ```text
+//! picture → group: which pod is where → count: places left, notes that are over  ─┐
+//!  (adopt: where strangers fit)         adaptive: which subsets are closed        ├→ plan: status, costs, pods that move on
+//!                                       cost: how dear each pod is               ─┘  tell: what is said of it
+//! ```
 
 pub mod adaptive;
 pub mod adopt;
@@ -16,7 +22,7 @@ pub mod cost;
 pub mod count;
 pub mod crew;
 #[cfg(test)]
-pub mod fixtures;
+pub(crate) mod fixtures;
 pub mod group;
 pub mod index;
 pub mod inject;

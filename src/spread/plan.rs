@@ -127,7 +127,7 @@ fn find(picture: &Picture, now: Timestamp) -> Found<'_> {
         (name, revision(picture, before, &stored.subset_statuses, pods, now))
     });
     let revisions = revisions.collect();
-    Found { all, revisions, groups }
+    Found { groups, all, revisions }
 }
 
 /// The pods of all revisions.
@@ -197,9 +197,9 @@ fn patch(spread: &Spread, status: &WorkloadSpreadStatus) -> Patch {
     let (known, arrays) = (&before.versioned_subset_statuses, &status.versioned_subset_statuses);
     let gone = known.keys().filter(|name| !arrays.contains_key(*name)).map(|name| (name.clone(), Value::Null));
     let changed = arrays.iter().filter(|(name, array)| known.get(*name) != Some(array)).map(|(name, array)| (name.clone(), json!(array)));
-    let changes: Map<String, Value> = gone.chain(changed).collect();
-    if !changes.is_empty() {
-        members.insert("versionedSubsetStatuses".to_owned(), changes.into());
+    let difference: Map<String, Value> = gone.chain(changed).collect();
+    if !difference.is_empty() {
+        members.insert("versionedSubsetStatuses".to_owned(), difference.into());
     }
     let body = json!({"metadata": {"resourceVersion": &*spread.resource_version, "uid": &*spread.uid}, "status": members});
     Patch { target: target(spread), sub_resource: "status", form: Form::Merge, body }

@@ -21,15 +21,10 @@ pub fn summary(picture: &Picture, subsets: &[SubsetStatus], astray: usize) -> St
         format!("{} {}{most}{closed}", status.name, status.replicas)
     };
     // Nothing is counted of a workload that is not named.
-    let mut line = subsets.iter().filter(|_| rules.target.is_some()).map(of).collect::<Vec<_>>().join(", ");
-    if astray > 0 {
-        line.push_str(&format!(", elsewhere {astray}"));
-    }
-    for problem in rules.problems.iter().chain(&picture.problems) {
-        line.push_str(if line.is_empty() { "" } else { "; " });
-        line.push_str(problem);
-    }
-    line
+    let subsets = subsets.iter().filter(|_| rules.target.is_some()).map(of);
+    let line = subsets.chain((astray > 0).then(|| format!("elsewhere {astray}"))).collect::<Vec<_>>().join(", ");
+    let problems = rules.problems.iter().chain(&picture.problems).cloned();
+    Some(line).filter(|line| !line.is_empty()).into_iter().chain(problems).collect::<Vec<_>>().join("; ")
 }
 
 /// What is told.

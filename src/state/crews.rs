@@ -65,7 +65,7 @@ impl State {
 }
 
 impl Snapshot<'_> {
-    /// The crews of a spread whose pods are made by ReplicaSets.
+    /// The crews of a spread, of those pods that a `ReplicaSet` makes.
     pub fn crews(&self, spread: &Spread, now: Timestamp) -> Crews {
         let arrays = spread.status.versioned_subset_statuses.iter();
         let noted = arrays.map(|(revision, array)| {
@@ -73,10 +73,10 @@ impl Snapshot<'_> {
             (revision, notes.map(|(key, _)| key.as_str()).collect::<HashSet<_>>())
         });
         let crews = noted.filter(|(_, notes)| !notes.is_empty()).filter_map(|(revision, mut notes)| {
-            let set = self.set_of(spread, revision)?;
+            let maker = self.set_of(spread, revision)?;
             let mut here = 0;
             let families = self.placed.families(&spread.namespace);
-            for (_, pods) in families.filter(|(owner, _)| owner.is_some_and(|owner| owner.is_same(&set.identity))) {
+            for (_, pods) in families.filter(|(owner, _)| owner.is_some_and(|owner| owner.is_same(&maker.identity))) {
                 for pod in pods {
                     notes.remove(&*note_key(pod));
                     here += i32::from(pod.is_active());
@@ -85,7 +85,7 @@ impl Snapshot<'_> {
             let revision: Arc<str> = revision.as_str().into();
             let sent = self.sent.count(&[Arc::clone(&spread.namespace), Arc::clone(&spread.name), Arc::clone(&revision)], now);
             let noted = i32::try_from(notes.len()).unwrap_or(i32::MAX);
-            Some((revision, Crew { wanted: set.wanted(), here, noted, sent, ..Crew::default() }))
+            Some((revision, Crew { wanted: maker.wanted(), here, noted, sent, ..Crew::default() }))
         });
         Crews(crews.collect::<BTreeMap<_, _>>())
     }

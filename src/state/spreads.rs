@@ -127,11 +127,11 @@ impl Snapshot<'_> {
             let Some(owner) = owner else { continue };
             let lineage = self.lineage(namespace, owner);
             for pod in family {
-                match rivals.iter().find(|rival| is_of(rival, pod, &lineage)) {
-                    Some(rival) if rival.name == spread.name => pods.push(Arc::clone(pod)),
-                    Some(_) => {}
-                    None if is_scaled && !lineage.is_whole && spread.rules.selects(&pod.labels) => candidates.push(Arc::clone(pod)),
-                    None => {}
+                let whose = rivals.iter().find(|rival| is_of(rival, pod, &lineage));
+                if whose.is_some_and(|rival| rival.name == spread.name) {
+                    pods.push(Arc::clone(pod));
+                } else if whose.is_none() && is_scaled && !lineage.is_whole && spread.rules.selects(&pod.labels) {
+                    candidates.push(Arc::clone(pod));
                 }
             }
         }
@@ -165,7 +165,7 @@ impl Snapshot<'_> {
         departed.filter(|departed| notes.contains(&*departed.key)).cloned().collect()
     }
 
-    /// The ReplicaSets of a target that is a Deployment.
+    /// The sets of a target that is a Deployment.
     fn sets_of(&self, spread: &Spread, target: &Target) -> impl Iterator<Item = &Arc<Workload>> {
         self.workloads.of_namespace(&spread.namespace).filter(|set| {
             let is_set = set.identity.is("apps", "ReplicaSet") && !set.is_terminating;

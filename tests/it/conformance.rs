@@ -4,6 +4,7 @@
 pub(crate) mod compare;
 mod conversions;
 mod counts;
+mod places;
 mod sets;
 mod spreads;
 

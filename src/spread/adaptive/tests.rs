@@ -38,10 +38,10 @@ fn nothing_is_moved_on_where_nobody_wants_it() {
 
 fn subset(status: &str, since: i64) -> SubsetStatus {
     let reason = if status == "False" { UNSCHEDULABLE } else { SUFFICIENT };
-    of(json!([{"type": "Schedulable", "status": status, "reason": reason, "message": "", "lastTransitionTime": ago(since).to_string()}]))
+    of(&json!([{"type": "Schedulable", "status": status, "reason": reason, "message": "", "lastTransitionTime": ago(since).to_string()}]))
 }
 
-fn of(conditions: Value) -> SubsetStatus {
+fn of(conditions: &Value) -> SubsetStatus {
     serde_json::from_value(json!({"name": "a", "replicas": 0, "missingReplicas": 0, "conditions": conditions})).unwrap()
 }
 
@@ -54,8 +54,8 @@ fn judged(index: usize, before: Option<&SubsetStatus>, has_failed: bool) -> Stri
     for (is_so, word) in [(judgement.is_closed, " closed"), (judgement.is_reopened, " reopened")] {
         said.push_str(if is_so { word } else { "" });
     }
-    judgement.next.into_iter().for_each(|next| said.push_str(&format!(" in {}", next.duration_since(now()).as_millis())));
-    said
+    let next = judgement.next.map(|next| format!(" in {}", next.duration_since(now()).as_millis()));
+    said + &next.unwrap_or_default()
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn the_last_subset_is_always_open() {
 #[test]
 fn a_reason_is_corrected_and_the_time_stays_and_other_conditions_are_left_alone() {
     let at = ago(60).to_string();
-    let before = of(json!([{"type": "Other", "status": "True", "reason": "R", "message": "m", "lastTransitionTime": at},
+    let before = of(&json!([{"type": "Other", "status": "True", "reason": "R", "message": "m", "lastTransitionTime": at},
         {"type": "Schedulable", "status": "True", "reason": "Unknown", "message": "", "lastTransitionTime": at}]));
     let conditions = judge(&rules(30), 0, Some(&before), false, now()).conditions;
     let shown: Vec<_> = conditions.iter().map(|one| (&*one.type_, &*one.reason, one.last_transition_time.0)).collect();

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::spread::{api::WorkloadSpread, index::Spread};
 
-fn rules(subsets: Value) -> Arc<Rules> {
+fn rules(subsets: &Value) -> Arc<Rules> {
     let object = json!({"apiVersion": "apps.kruise.io/v1beta1", "kind": "WorkloadSpread", "metadata": {"name": "ws"},
         "spec": {"targetRef": {"apiVersion": "batch/v1", "kind": "Job", "name": "sum"}, "subsets": subsets}});
     Arc::clone(&Spread::compile(serde_json::from_value::<WorkloadSpread>(object).unwrap()).rules)
@@ -18,8 +18,8 @@ fn node(zone: &str, taints: Value) -> Node {
 }
 
 /// Where a pod fits: `index:score`.
-fn fitting(subsets: Value, pod: Value, node: &Node) -> String {
-    fits(&rules(subsets), &pod, node).iter().map(|fit| format!("{}:{}", fit.subset, fit.score)).collect::<Vec<_>>().join(" ")
+fn fitting(subsets: &Value, pod: &Value, node: &Node) -> String {
+    fits(&rules(subsets), pod, node).iter().map(|fit| format!("{}:{}", fit.subset, fit.score)).collect::<Vec<_>>().join(" ")
 }
 
 fn term(key: &str, operator: &str, values: &[&str]) -> Value {
@@ -32,7 +32,7 @@ fn the_catalogue_of_the_reference() {
     let subset = json!({"name": "a", "requiredNodeSelector": term("zone", "In", &["a"]), "tolerations": [{"key": "t", "operator": "Exists"}],
         "preferredNodeSelector": [{"weight": 100, "preference": term("zone", "In", &["a", "b"])}],
         "patch": {"metadata": {"labels": {"place": "a"}, "annotations": {"x": "y"}}}});
-    let of = |labels: Value, node: &Node| fitting(json!([subset]), json!({"metadata": {"labels": labels}, "spec": {}}), node);
+    let of = |labels: Value, node: &Node| fitting(&json!([subset]), &json!({"metadata": {"labels": labels}, "spec": {}}), node);
     let tainted = || json!([{"key": "t", "effect": "NoSchedule"}]);
     assert_eq!(of(json!({"place": "a"}), &node("a", tainted())), "0:10010");
     assert_eq!(of(json!({}), &node("a", tainted())), "0:10000", "the patch is not in the pod");
@@ -40,13 +40,13 @@ fn the_catalogue_of_the_reference() {
     assert_eq!(of(json!({"place": "a"}), &node("a", json!([{"key": "u", "effect": "NoSchedule"}]))), "", "a taint is not tolerated");
     let unpreferred = json!({"name": "a", "preferredNodeSelector": [{"weight": 100, "preference": term("zone", "In", &["b"])}],
         "patch": {"metadata": {"labels": {"place": "a"}}}});
-    assert_eq!(fitting(json!([unpreferred]), json!({"metadata": {"labels": {"place": "a"}}, "spec": {}}), &node("a", json!([]))), "0:10");
+    assert_eq!(fitting(&json!([unpreferred]), &json!({"metadata": {"labels": {"place": "a"}}, "spec": {}}), &node("a", json!([]))), "0:10");
 }
 
 #[test]
 fn only_what_keeps_pods_away_has_to_be_tolerated() {
     let of = |taint: Value, tolerations: Value| {
-        !fitting(json!([{"name": "a"}]), json!({"spec": {"tolerations": tolerations}}), &node("a", json!([taint]))).is_empty()
+        !fitting(&json!([{"name": "a"}]), &json!({"spec": {"tolerations": tolerations}}), &node("a", json!([taint]))).is_empty()
     };
     let taint = json!({"key": "k", "value": "v", "effect": "NoExecute"});
     for (tolerations, expected) in [
@@ -71,7 +71,7 @@ fn what_the_pod_requires_itself_is_required_too() {
     let subsets = json!([{"name": "a", "requiredNodeSelector": term("zone", "In", &["a"])}]);
     let of = |terms: Value| {
         let affinity = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}});
-        !fitting(subsets.clone(), json!({"spec": {"affinity": affinity}}), &node("a", json!([]))).is_empty()
+        !fitting(&subsets, &json!({"spec": {"affinity": affinity}}), &node("a", json!([]))).is_empty()
     };
     assert!(of(json!([])) && of(json!([{}])), "nothing of its own");
     assert!(of(json!([term("cores", "In", &["8"])])) && !of(json!([term("cores", "In", &["4"])])));
@@ -108,7 +108,7 @@ fn preferences_add_up() {
     let preferred = |zone: &str, weight: i32| json!({"weight": weight, "preference": term("zone", "In", &[zone])});
     let subsets =
         json!([{"name": "a", "preferredNodeSelector": [preferred("a", 3), preferred("a", 4), preferred("b", 50)]}, {"name": "b"}]);
-    assert_eq!(fitting(subsets, json!({}), &node("a", json!([]))), "0:700 1:0");
+    assert_eq!(fitting(&subsets, &json!({}), &node("a", json!([]))), "0:700 1:0");
 }
 
 #[test]

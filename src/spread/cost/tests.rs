@@ -15,7 +15,7 @@ fn priced(cluster: Cluster) -> String {
     costs(&picture, &groups).iter().map(|(pod, cost)| format!("{}={cost}", pod.name)).collect::<Vec<_>>().join(" ")
 }
 
-/// Pods of a CloneSet in a subset, all alike.
+/// Pods of a `CloneSet` in a subset, all alike.
 fn clones<const N: usize>(subset: &str, names: [&str; N]) -> [Described; N] {
     names.map(|name| pod(name).marked(subset).cloned().ready(50))
 }
@@ -122,9 +122,9 @@ fn what_goes_first_is_what_kubernetes_would_take_first() {
 #[test]
 fn costs_wait_until_no_pods_come_but_not_for_long() {
     let of = |ages: &[i64], notes: &[i64]| {
-        let notes: Value = notes.iter().map(|age| (age.to_string(), Value::from(ago(*age).to_string()))).collect();
+        let keys: Value = notes.iter().map(|age| (age.to_string(), Value::from(ago(*age).to_string()))).collect();
         let pods = ages.iter().map(|age| pod(&format!("p{age}")).aged(*age));
-        let noted = json!([{"name": "a", "replicas": 0, "missingReplicas": 0, "creatingPods": notes}]);
+        let noted = json!([{"name": "a", "replicas": 0, "missingReplicas": 0, "creatingPods": keys}]);
         let picture = Cluster::new("a").noted("7", noted).pods(pods).picture();
         quiet_at(&picture, now()).map(|at| at.duration_since(now()).as_secs())
     };

@@ -20,7 +20,7 @@ fn counted(cluster: Cluster) -> (Vec<String>, Count) {
         let mut line = format!("{} {}/{}", subset.name, subset.replicas, subset.missing_replicas);
         for (sign, notes) in [('+', &subset.creating_pods), ('-', &subset.deleting_pods)] {
             if !notes.is_empty() {
-                line.push_str(&format!(" {sign}{}", names(notes)));
+                line = format!("{line} {sign}{}", names(notes));
             }
         }
         line
@@ -97,8 +97,8 @@ fn subsets_are_in_the_order_of_the_spec_and_found_by_name() {
 fn the_next_look_is_when_a_note_is_over() {
     let of = |creating: Option<i64>, deleting: Option<i64>| {
         let mut subset = json!({"name": "a", "replicas": 0, "missingReplicas": 0});
-        creating.into_iter().for_each(|seconds| subset["creatingPods"] = notes(&["x"], seconds));
-        deleting.into_iter().for_each(|seconds| subset["deletingPods"] = notes(&["p0"], seconds));
+        subset["creatingPods"] = creating.map_or(Value::Null, |seconds| notes(&["x"], seconds));
+        subset["deletingPods"] = deleting.map_or(Value::Null, |seconds| notes(&["p0"], seconds));
         let cluster = Cluster::new("a:5").noted("versionIgnored", json!([subset])).pods(running(["p0"]));
         counted(cluster).1.next.map(|next| next.duration_since(now()).as_millis())
     };

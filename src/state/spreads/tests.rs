@@ -24,19 +24,19 @@ fn all_spreads_are_looked_at_again_when_the_whitelist_changes_and_not_when_it_is
     assert!(state.take_touched().len() == 1 && !state.snapshot().spread_whitelist.is_target("g", "K"));
 }
 
-fn applied(state: &mut State, name: &str, created: &str, target: &str, spec: Value) {
+fn applied(state: &mut State, name: &str, created: &str, target: &str, spec: &Value) {
     let (api_version, kind_name) = target.rsplit_once('/').unwrap();
     let (kind, workload) = kind_name.split_once(' ').unwrap();
     let mut spread = json!({"apiVersion": "apps.kruise.io/v1beta1", "kind": "WorkloadSpread",
         "metadata": {"name": name, "namespace": "shop", "uid": name, "creationTimestamp": created},
         "spec": {"targetRef": {"apiVersion": api_version, "kind": kind, "name": workload}, "subsets": [{"name": "a", "maxReplicas": 3}]}});
-    json_patch::merge(&mut spread["spec"], &spec);
+    json_patch::merge(&mut spread["spec"], spec);
     state.apply_spread(serde_json::from_value(spread).unwrap());
 }
 
-fn workload(state: &mut State, group: &str, kind: &str, name: &str, members: Value) {
+fn workload(state: &mut State, group: &str, kind: &str, name: &str, members: &Value) {
     let mut object = json!({"metadata": {"namespace": "shop", "name": name, "uid": name}, "spec": {}});
-    json_patch::merge(&mut object, &members);
+    json_patch::merge(&mut object, members);
     let wire = serde_json::from_str(&object.to_string()).unwrap();
     let mut interner = Interner::default();
     match kind {
@@ -49,7 +49,7 @@ fn controlled(api_version: &str, kind: &str, name: &str) -> Value {
     json!([{"apiVersion": api_version, "kind": kind, "name": name, "uid": name, "controller": true}])
 }
 
-fn observed(state: &mut State, name: &str, owner: Value, mark: Option<&str>) {
+fn observed(state: &mut State, name: &str, owner: &Value, mark: Option<&str>) {
     let mark = mark.map(|spread| json!({"apps.kruise.io/matched-workloadspread": json!({"name": spread, "subset": "a"}).to_string()}));
     let object = json!({"metadata": {"namespace": "shop", "name": name, "uid": name, "resourceVersion": "1", "ownerReferences": owner,
         "annotations": mark, "labels": {"name": name}}});
@@ -71,23 +71,23 @@ fn of(pods: &str) -> [String; 2] {
 #[test]
 fn the_pods_of_a_spread_are_those_below_its_target() {
     let mut state = State::default();
-    applied(&mut state, "s", "2026-01-01T00:00:00Z", "apps/v1/Deployment web", json!({}));
-    workload(&mut state, "apps", "Deployment", "web", json!({}));
+    applied(&mut state, "s", "2026-01-01T00:00:00Z", "apps/v1/Deployment web", &json!({}));
+    workload(&mut state, "apps", "Deployment", "web", &json!({}));
     workload(
         &mut state,
         "apps",
         "ReplicaSet",
         "web-1",
-        json!({"metadata": {"ownerReferences": controlled("apps/v1", "Deployment", "web")}}),
+        &json!({"metadata": {"ownerReferences": controlled("apps/v1", "Deployment", "web")}}),
     );
-    workload(&mut state, "apps", "ReplicaSet", "other", json!({}));
+    workload(&mut state, "apps", "ReplicaSet", "other", &json!({}));
     let set = |name| controlled("apps/v1", "ReplicaSet", name);
-    observed(&mut state, "p1", set("web-1"), None);
-    observed(&mut state, "p2", set("web-1"), Some("s"));
-    observed(&mut state, "p3", set("other"), Some("s"));
-    observed(&mut state, "p4", set("unseen"), Some("s"));
-    observed(&mut state, "p5", set("unseen"), None);
-    observed(&mut state, "p6", json!([]), Some("s"));
+    observed(&mut state, "p1", &set("web-1"), None);
+    observed(&mut state, "p2", &set("web-1"), Some("s"));
+    observed(&mut state, "p3", &set("other"), Some("s"));
+    observed(&mut state, "p4", &set("unseen"), Some("s"));
+    observed(&mut state, "p5", &set("unseen"), None);
+    observed(&mut state, "p6", &json!([]), Some("s"));
     assert_eq!(pods(&state, "s"), of("p1 p2 p4"), "what it says of itself counts where its owner is not known");
 }
 
@@ -96,11 +96,11 @@ fn a_filter_and_an_elder_spread_take_pods_away() {
     let mut state = State::default();
     let job = || controlled("batch/v1", "Job", "sum");
     let only = |name: &str| json!({"targetFilter": {"selector": {"matchLabels": {"name": name}}}});
-    applied(&mut state, "young", "2026-01-02T00:00:00Z", "batch/v1/Job sum", json!({}));
-    applied(&mut state, "old", "2026-01-01T00:00:00Z", "batch/v1/Job sum", only("p1"));
-    applied(&mut state, "last", "2026-01-02T00:00:00Z", "batch/v1/Job sum", json!({}));
+    applied(&mut state, "young", "2026-01-02T00:00:00Z", "batch/v1/Job sum", &json!({}));
+    applied(&mut state, "old", "2026-01-01T00:00:00Z", "batch/v1/Job sum", &only("p1"));
+    applied(&mut state, "last", "2026-01-02T00:00:00Z", "batch/v1/Job sum", &json!({}));
     for name in ["p1", "p2"] {
-        observed(&mut state, name, job(), Some("young"));
+        observed(&mut state, name, &job(), Some("young"));
     }
     assert_eq!(
         [pods(&state, "old"), pods(&state, "last"), pods(&state, "young")],
@@ -114,12 +114,12 @@ fn a_filter_and_an_elder_spread_take_pods_away() {
 #[test]
 fn pods_of_other_kinds_are_found_through_their_owners_or_may_be_meant() {
     let mut state = State::default();
-    applied(&mut state, "s", "2026-01-01T00:00:00Z", "example.com/v1/Flow f", json!({}));
-    workload(&mut state, "batch", "Job", "one", json!({"metadata": {"ownerReferences": controlled("example.com/v1", "Flow", "f")}}));
-    observed(&mut state, "p1", controlled("batch/v1", "Job", "one"), None);
-    observed(&mut state, "p2", controlled("example.com/v2", "Flow", "f"), None);
-    observed(&mut state, "p3", controlled("example.com/v1", "Step", "f"), None);
-    observed(&mut state, "p4", controlled("example.com/v1", "Step", "f"), Some("s"));
+    applied(&mut state, "s", "2026-01-01T00:00:00Z", "example.com/v1/Flow f", &json!({}));
+    workload(&mut state, "batch", "Job", "one", &json!({"metadata": {"ownerReferences": controlled("example.com/v1", "Flow", "f")}}));
+    observed(&mut state, "p1", &controlled("batch/v1", "Job", "one"), None);
+    observed(&mut state, "p2", &controlled("example.com/v2", "Flow", "f"), None);
+    observed(&mut state, "p3", &controlled("example.com/v1", "Step", "f"), None);
+    observed(&mut state, "p4", &controlled("example.com/v1", "Step", "f"), Some("s"));
     assert_eq!(pods(&state, "s"), ["p1 p2 p4".to_owned(), "p3".to_owned()]);
     let picture = state.snapshot().picture_of_spread("shop", "s").unwrap();
     let selector = |text| Scaled { total: 3, selector: crate::base::selector::Selector::parse(text).ok() };
@@ -131,11 +131,11 @@ fn pods_of_other_kinds_are_found_through_their_owners_or_may_be_meant() {
 fn how_many_there_should_be_is_known_of_what_is_mirrored() {
     let mut state = State::default();
     let total = |state: &State| state.snapshot().total_of(state.spreads.get("shop", "s").unwrap());
-    applied(&mut state, "s", "2026-01-01T00:00:00Z", "batch/v1/Job sum", json!({}));
+    applied(&mut state, "s", "2026-01-01T00:00:00Z", "batch/v1/Job sum", &json!({}));
     assert_eq!(total(&state), None, "it may not have come through yet");
-    workload(&mut state, "batch", "Job", "sum", json!({"spec": {"parallelism": 5, "replicas": 7}}));
+    workload(&mut state, "batch", "Job", "sum", &json!({"spec": {"parallelism": 5, "replicas": 7}}));
     assert_eq!(total(&state), Some(5));
-    applied(&mut state, "s", "2026-01-01T00:00:00Z", "batch/v1/Job sum", json!({"targetFilter": {"replicasPathList": ["spec.size"]}}));
+    applied(&mut state, "s", "2026-01-01T00:00:00Z", "batch/v1/Job sum", &json!({"targetFilter": {"replicasPathList": ["spec.size"]}}));
     assert_eq!(total(&state), None, "it stands elsewhere");
     let snapshot = state.snapshot();
     let (number, errors) = snapshot.wanted_in(state.spreads.get("shop", "s").unwrap(), &json!({"spec": {"size": 4, "parallelism": 5}}));
@@ -147,7 +147,7 @@ fn the_whitelist_says_where_a_kind_has_its_number() {
     let mut state = State::default();
     let list = r#"{"workloads": [{"Group": "example.com", "Kind": "Flow", "ReplicasPath": "spec.size"}]}"#;
     state.apply_configuration(&BTreeMap::from([(MEMBER.to_owned(), list.to_owned())]));
-    applied(&mut state, "s", "2026-01-01T00:00:00Z", "example.com/v1/Flow f", json!({}));
+    applied(&mut state, "s", "2026-01-01T00:00:00Z", "example.com/v1/Flow f", &json!({}));
     assert_eq!(state.snapshot().total_in(state.spreads.get("shop", "s").unwrap(), &json!({"spec": {"size": 4, "replicas": 5}})), 4);
 }
 
@@ -158,9 +158,9 @@ fn the_current_revision_is_that_of_the_newest_set_of_the_target() {
     let set = |state: &mut State, name: &str, revision: &str, owner: Value| {
         let hash = json!({"pod-template-hash": name});
         let metadata = json!({"annotations": {"deployment.kubernetes.io/revision": revision}, "ownerReferences": owner});
-        workload(state, "apps", "ReplicaSet", name, json!({"metadata": metadata, "spec": {"template": {"metadata": {"labels": hash}}}}));
+        workload(state, "apps", "ReplicaSet", name, &json!({"metadata": metadata, "spec": {"template": {"metadata": {"labels": hash}}}}));
     };
-    applied(&mut state, "s", "2026-01-01T00:00:00Z", "apps/v1/Deployment web", json!({}));
+    applied(&mut state, "s", "2026-01-01T00:00:00Z", "apps/v1/Deployment web", &json!({}));
     assert_eq!(current(&state), None);
     let web = || controlled("apps/v1", "Deployment", "web");
     set(&mut state, "one", "2", web());
@@ -169,18 +169,18 @@ fn the_current_revision_is_that_of_the_newest_set_of_the_target() {
     assert_eq!(current(&state), Some("two".to_owned()));
     set(&mut state, "one", "12", web());
     assert_eq!(current(&state), Some("one".to_owned()), "rolled back");
-    applied(&mut state, "s", "2026-01-01T00:00:00Z", "apps/v1/ReplicaSet two", json!({}));
+    applied(&mut state, "s", "2026-01-01T00:00:00Z", "apps/v1/ReplicaSet two", &json!({}));
     assert_eq!(current(&state), Some("two".to_owned()));
-    workload(&mut state, "apps", "ReplicaSet", "two", json!({}));
+    workload(&mut state, "apps", "ReplicaSet", "two", &json!({}));
     assert_eq!(current(&state), Some(NO_REVISION.to_owned()), "its pods have no hash either (B5)");
 }
 
 #[test]
 fn pods_that_are_gone_are_looked_at_only_if_they_are_noted() {
     let mut state = State::default();
-    applied(&mut state, "s", "2026-01-01T00:00:00Z", "batch/v1/Job sum", json!({}));
+    applied(&mut state, "s", "2026-01-01T00:00:00Z", "batch/v1/Job sum", &json!({}));
     for name in ["p1", "p2"] {
-        observed(&mut state, name, controlled("batch/v1", "Job", "sum"), Some("s"));
+        observed(&mut state, name, &controlled("batch/v1", "Job", "sum"), Some("s"));
         state.delete_pod("shop", name);
     }
     let departed = |state: &State| state.snapshot().picture_of_spread("shop", "s").unwrap().departed.len();

@@ -37,7 +37,7 @@ fn counts(server: &ApiServer) -> String {
         let mut line = format!("{} {}/{}", subset["name"].as_str().unwrap(), subset["replicas"], subset["missingReplicas"]);
         for (sign, member) in [('+', "creatingPods"), ('-', "deletingPods")] {
             if subset[member].is_object() {
-                line.push_str(&format!(" {sign}{}", keys(&subset[member])));
+                line = format!("{line} {sign}{}", keys(&subset[member]));
             }
         }
         line
@@ -260,7 +260,7 @@ async fn costs_wait_while_pods_come() {
         let mut new = pod(&format!("p{number}"), "a");
         new["metadata"]["creationTimestamp"] = at(number).into();
         world.server.put("pods", new);
-        world.idle(Duration::from_millis(1000)).await;
+        world.idle(Duration::from_secs(1)).await;
     }
     assert!(world.asked("PATCH pods").is_empty());
     let server = world.server.clone();

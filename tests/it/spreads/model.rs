@@ -430,6 +430,26 @@ impl World {
         })
     }
 
+    /// A turn in which nothing goes wrong.
+    fn take_at_once(&mut self, replica: usize) -> Vec<Taken<Option<Place>>> {
+        loop {
+            match self.replicas[replica].fold(self.at) {
+                Next::Read => self.replicas[replica].read(&self.api),
+                Next::Done(taken) => return taken,
+                Next::Write => {
+                    let (patch, taken) = self.replicas[replica].turn.as_mut().unwrap().write.take().unwrap();
+                    match self.api.patch_status(&patch, self.at) {
+                        Ok(spread) => {
+                            self.replicas[replica].assume(&spread);
+                            return taken;
+                        }
+                        Err(()) => self.replicas[replica].read(&self.api),
+                    }
+                }
+            }
+        }
+    }
+
     /// Many more pods, with nothing that goes wrong: each subset is filled to its limit before the next one gets any.
     fn fill(&mut self) -> Option<String> {
         self.stayed.clear();
@@ -443,22 +463,7 @@ impl World {
             let Said::Waits(pending) = self.replicas[replica].place(&pod, &format!("last-{number}"), false, self.at) else { continue };
             self.replicas[replica].queue.push(*pending);
             self.replicas[replica].begin();
-            let taken = loop {
-                match self.replicas[replica].fold(self.at) {
-                    Next::Read => self.replicas[replica].read(&self.api),
-                    Next::Done(taken) => break taken,
-                    Next::Write => {
-                        let (patch, taken) = self.replicas[replica].turn.as_mut().unwrap().write.take().unwrap();
-                        match self.api.patch_status(&patch, self.at) {
-                            Ok(spread) => {
-                                self.replicas[replica].assume(&spread);
-                                break taken;
-                            }
-                            Err(()) => self.replicas[replica].read(&self.api),
-                        }
-                    }
-                }
-            };
+            let taken = self.take_at_once(replica);
             let turn = self.replicas[replica].turn.take().unwrap();
             for (pending, taken) in turn.requests.into_iter().zip(taken) {
                 let (Taken::Needless(gain) | Taken::Held(gain) | Taken::Taken(gain)) = taken else { panic!("{taken:?}") };
