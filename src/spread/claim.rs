@@ -2,7 +2,7 @@
 //!
 //! Beside the reference: everything is decided on the copy of the spread that is written, or that was read for the purpose; so a pod is
 //! never told that there is no room where there is. A place is given back only if the pod was not left out of the count meanwhile. A pod whose patch cannot be merged takes no place. What is given back by a subset
-//! that has more pods than it may is not room.
+//! that has more pods than it may is not room. Who comes for a pod that was lost waits for its place ([`super::crew`]).
 
 use std::sync::Arc;
 
@@ -86,7 +86,7 @@ impl Claim for Take {
         let array = known.cloned().unwrap_or_else(|| spread.initial(self.total.unwrap_or_default()));
         let (taken, array) = match &self.want {
             Want::Place(_) if spread.is_terminating => return Taken::Needless(None),
-            Want::Place(newcomer) => newcomer.place(array, now),
+            Want::Place(newcomer) => self.place(newcomer, spread, array, now),
             Want::Return { pod, subset, counted, .. } => {
                 let is_known = *counted == spread.status.counted;
                 self.give_back(spread, array, ([pod, subset], is_known), now)
@@ -104,11 +104,7 @@ type Outcome = (Taken<Option<Place>>, Option<Vec<SubsetStatus>>);
 impl Newcomer {
     /// The first subset with room.
     fn place(&self, mut array: Vec<SubsetStatus>, now: Timestamp) -> Outcome {
-        if let Some(place) = self.noted(&array) {
-            return (Taken::Held(Some(place)), None);
-        }
-        let has_room = |subset: &&mut SubsetStatus| subset.missing_replicas > 0 || subset.missing_replicas == UNLIMITED;
-        let Some(subset) = array.iter_mut().filter(|subset| is_schedulable(subset)).find(has_room) else {
+        let Some(subset) = array.iter_mut().find(|subset| has_room(subset)) else {
             return (Taken::Needless(None), None);
         };
         if let Some((_, denial)) = self.misfits.iter().find(|(name, _)| **name == *subset.name) {
@@ -140,6 +136,25 @@ impl Newcomer {
 }
 
 impl Take {
+    fn place(&self, newcomer: &Newcomer, spread: &mut Spread, array: Vec<SubsetStatus>, now: Timestamp) -> Outcome {
+        if let Some(place) = newcomer.noted(&array) {
+            return (Taken::Held(Some(place)), None);
+        }
+        let is_complete = spread.crews.is_complete(&self.revision);
+        let mut ahead = array.iter().take_while(|subset| !has_room(subset));
+        // One of those that are noted ahead never comes: its place is the newcomer's, as soon as that is certain.
+        if is_complete && ahead.any(|subset| is_schedulable(subset) && !subset.creating_pods.is_empty()) {
+            return (Taken::Stale, None);
+        }
+        let outcome = newcomer.place(array, now);
+        match &outcome.0 {
+            Taken::Taken(_) => spread.crews.add(&self.revision, true),
+            Taken::Needless(Some(_)) => spread.crews.add(&self.revision, false),
+            _ => {}
+        }
+        outcome
+    }
+
     fn give_back(
         &self,
         spread: &Spread,
@@ -175,6 +190,11 @@ impl Take {
         let left = i64::from(place.replicas) + count(place.creating_pods.len()) - count(place.deleting_pods.len());
         place.missing_replicas == 0 && left >= i64::from(most)
     }
+}
+
+/// Whether a pod can be placed in a subset.
+fn has_room(subset: &SubsetStatus) -> bool {
+    is_schedulable(subset) && (subset.missing_replicas > 0 || subset.missing_replicas == UNLIMITED)
 }
 
 /// Whether the pods of a subset find nodes, as far as known.

@@ -10,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::{Map, Value, json};
 
 use super::api::{Adaptive, Subset, SubsetStatus, TargetReference, WorkloadSpread, WorkloadSpreadStatus};
+use super::crew::Crews;
 use crate::base::{
     observed::is_newer,
     selector::{Labels, Selector},
@@ -71,6 +72,8 @@ pub struct Spread {
     pub has_status: bool,
     /// What was counted, and which places were taken and given back.
     pub status: WorkloadSpreadStatus,
+    /// What is known beside that, for claims to look at.
+    pub crews: Crews,
 }
 
 impl Target {
@@ -177,6 +180,7 @@ impl Spread {
             rules: Arc::new(rules),
             has_status: status.is_some(),
             status: status.unwrap_or_default(),
+            crews: Crews::default(),
         }
     }
 

@@ -3,6 +3,8 @@
 //! A new pod ([`claim`]): the first subset with room, taken by writing its name or an id into the spread's status. What that makes of
 //! the pod is [`inject`]. A pod that goes gives back its place before it is gone ([`claim`], too).
 //!
+//! Whoever is one too many, because another one was noted and never came, waits until that is certain ([`crew`]).
+//!
 //! The reconciler ([`plan`]) counts the pods that there are, forgets what did not come, and says in which order pods are to go:
 //!
 //! ```text
@@ -18,6 +20,7 @@ pub mod choose;
 pub mod claim;
 pub mod cost;
 pub mod count;
+pub mod crew;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod group;

@@ -1,6 +1,7 @@
 //! The picture of the cluster in memory. Data structure, no client: `cluster` and `offline` feed it, handlers read it.
 
 pub mod budgets;
+pub mod crews;
 pub mod feed;
 pub mod lineage;
 pub mod members;
@@ -17,7 +18,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use self::{members::Members, placed::Placed, pods::Finished, subjects::Subjects, workloads::Workloads};
+use self::{crews::Sent, members::Members, placed::Placed, pods::Finished, subjects::Subjects, workloads::Workloads};
 use crate::{
     base::{gates::Gates, observed::Pod},
     budget::index::Budgets,
@@ -47,6 +48,7 @@ pub struct State {
     spreads: Spreads,
     subjects: Subjects,
     placed: Placed,
+    sent: Sent,
     workloads: Workloads,
     /// Those that have not ended. Only spreads look at them.
     jobs: Workloads,
@@ -79,6 +81,7 @@ pub struct Snapshot<'s> {
     /// All workloads, but for Jobs.
     pub workloads: &'s Workloads,
     jobs: &'s Workloads,
+    sent: &'s Sent,
     namespaces: &'s HashMap<String, BTreeMap<String, String>>,
     leaving: &'s HashSet<String>,
     rollouts: &'s HashMap<Arc<str>, Arc<Rollout>>,
@@ -110,6 +113,7 @@ impl State {
             spread_whitelist: &self.spread_whitelist,
             subjects: &self.subjects,
             placed: &self.placed,
+            sent: &self.sent,
             workloads: &self.workloads,
             jobs: &self.jobs,
         }

@@ -299,6 +299,9 @@ impl State {
     /// A pod was something before and is something now: that makes work for the spreads that placed it, and for those of what it
     /// belongs to.
     fn touch_spreads_of_pod(&mut self, change: &Change) {
+        if let [None, Some(pod)] = change {
+            self.sent.arrived(pod);
+        }
         let Some(namespace) = change.iter().flatten().next().map(|pod| Arc::clone(&pod.namespace)) else { return };
         if !self.spreads.is_any_in(&namespace) {
             return;

@@ -11,7 +11,7 @@ use crate::{
     plan::Key,
     spread::{
         api::WorkloadSpread,
-        index::Spread,
+        index::{Spread, Target},
         keys::NO_REVISION,
         paths::{PathError, wanted},
         picture::{Departed, Picture},
@@ -165,25 +165,40 @@ impl Snapshot<'_> {
         departed.filter(|departed| notes.contains(&*departed.key)).cloned().collect()
     }
 
+    /// The ReplicaSets of a target that is a Deployment.
+    fn sets_of(&self, spread: &Spread, target: &Target) -> impl Iterator<Item = &Arc<Workload>> {
+        self.workloads.of_namespace(&spread.namespace).filter(|set| {
+            let is_set = set.identity.is("apps", "ReplicaSet") && !set.is_terminating;
+            is_set && set.controller.as_ref().is_some_and(|controller| target.is(controller))
+        })
+    }
+
+    /// The ReplicaSet that makes the pods of a revision, if it is known.
+    pub(super) fn set_of(&self, spread: &Spread, revision: &str) -> Option<&Arc<Workload>> {
+        let target = spread.rules.target.as_ref()?;
+        let owner = target.owner();
+        if owner.is("apps", "ReplicaSet") {
+            return self.workloads.get(&spread.namespace, &owner).filter(|set| *hash(set) == *revision);
+        }
+        self.sets_of(spread, target).find(|set| *hash(set) == *revision)
+    }
+
     /// The revision whose pods are to stay when others go: that of the newest ReplicaSet of the target. (A paused Deployment may have
     /// none for its template yet, B7.)
     fn current_revision(&self, spread: &Spread) -> Option<Arc<str>> {
         let target = spread.rules.target.as_ref()?;
-        let hash = |set: &Workload| {
-            let labels = &set.template_labels;
-            labels.label("pod-template-hash").filter(|hash| !hash.is_empty()).unwrap_or(NO_REVISION).into()
-        };
         let owner = target.owner();
         if owner.is("apps", "ReplicaSet") {
             return self.workloads.get(&spread.namespace, &owner).map(|set| hash(set));
         }
-        let is_its = |set: &&Arc<Workload>| {
-            let is_set = set.identity.is("apps", "ReplicaSet") && !set.is_terminating;
-            is_set && set.controller.as_ref().is_some_and(|controller| target.is(controller))
-        };
-        let sets = self.workloads.of_namespace(&spread.namespace).filter(is_its);
+        let sets = self.sets_of(spread, target);
         sets.max_by_key(|set| (set.revision, set.created, Arc::clone(&set.identity.name))).map(|set| hash(set))
     }
+}
+
+/// The revision of the pods that a ReplicaSet makes.
+fn hash(set: &Workload) -> Arc<str> {
+    set.template_labels.label("pod-template-hash").filter(|hash| !hash.is_empty()).unwrap_or(NO_REVISION).into()
 }
 
 /// Whether a pod is a spread's: it belongs to the target, as far as known; or whose it is is not known to the top, and it says itself

@@ -50,6 +50,12 @@ pub trait Purse: Clone + PartialEq + Send + Sync + 'static {
     fn assume(self, state: &mut State);
     /// What makes the stored object `before` into this one, and is refused if it has changed meanwhile.
     fn claim_patch(&self, before: &Self) -> Value;
+    /// With what else is known at this moment, for claims to look at.
+    fn informed(self: Arc<Self>, _: &Snapshot<'_>, _: Timestamp) -> Arc<Self> {
+        self
+    }
+    /// Remembers what claims got of it without its being written, if anybody wants to know.
+    fn remember(&self, _: &mut State, _: Timestamp) {}
 }
 
 /// A claim that can wait.
@@ -207,22 +213,22 @@ impl<C: Queueable> Turnstile<C> {
         let mut known = C::Object::known(&self.feed.state.read().snapshot(), namespace, name);
         let mut is_live = false;
         loop {
-            if let Some(before) = &known {
+            if let Some(before) = known.take().map(|known| known.informed(&self.feed.state.read().snapshot(), (self.wall)())) {
                 if begun.elapsed() < C::PATIENCE / 2 {
                     turn.append(&mut self.latecomers(key));
                 }
-                let mut after = C::Object::clone(before);
+                let mut after = C::Object::clone(&before);
                 let waiting = turn.iter().map(|queued| Waiting { claim: &queued.claim, is_trial: queued.is_trial });
                 let taken = fold(&mut after, waiting, (self.wall)());
                 let is_held = taken.iter().all(|taken| matches!(taken, Taken::Held(_)));
-                if after != **before {
-                    match self.write(&target, before, &after, deadline).await {
-                        Ok(()) => return taken.into_iter().map(told).collect(),
+                if after != *before {
+                    match self.write(&target, &before, &after, deadline).await {
+                        Ok(()) => return self.given(&after, taken),
                         Err(failure) if Instant::now() < deadline && may_be_tried_again(&failure) => pause(&failure).await,
                         Err(failure) => return undecided(turn, &could_not("written", C::Object::KIND, &failure)),
                     }
                 } else if is_live || is_held {
-                    return taken.into_iter().map(told).collect();
+                    return self.given(&after, taken);
                 }
             } else if is_live {
                 return turn.iter().map(|queued| Ok(queued.claim.without())).collect();
@@ -233,6 +239,12 @@ impl<C: Queueable> Turnstile<C> {
             }
             is_live = true;
         }
+    }
+
+    /// What became of claims, now that the object is stored as it is.
+    fn given(&self, object: &C::Object, taken: Vec<Taken<C::Gain>>) -> Vec<Told<C>> {
+        object.remember(&mut self.feed.state.write(), (self.wall)());
+        taken.into_iter().map(told).collect()
     }
 
     /// Writes what was taken.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ::outrigger::spread::api::WorkloadSpread;
 use anyhow::{Result, ensure};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::binaries;
 use crate::placing::{
-    DEPLOYMENT, Limits, counted, in_force, is_active, placed_by_server, priced, revision_of, settled, subset_of, tally, zones,
+    DEPLOYMENT, Limits, counted, in_force, is_active, placed_by_server, priced, revision_of, settled, subset_of, tally, watch_spread, zones,
 };
 use crate::support::{Cluster, Sandbox, deployment};
 
@@ -65,10 +66,12 @@ pub(crate) async fn a_rolling_update_ends_with_the_new_revision_in_its_places(cl
     ensure!(tally(&pods, revision_of).len() == 1);
     limits.were_reached()?;
     // The old revision is forgotten when nothing of it is left.
-    let spread = counted(&sandbox, "web", &[24, 20, 16]).await?;
-    let revisions = spread.status.map(|status| status.versioned_subset_statuses.into_keys().collect::<Vec<_>>()).unwrap_or_default();
-    ensure!(revisions == tally(&pods, revision_of).into_keys().collect::<Vec<_>>(), "{revisions:?}");
-    Ok(())
+    counted(&sandbox, "web", &[24, 20, 16]).await?;
+    let is_only = |spread: &WorkloadSpread| {
+        let revisions = spread.status.iter().flat_map(|status| status.versioned_subset_statuses.keys());
+        revisions.eq(tally(&pods, revision_of).keys())
+    };
+    watch_spread(&sandbox, "web").until_it("only the new revision is counted", is_only).await.map(drop)
 }
 
 /// Percentages are of what there should be: first of 20, then of 40, then of 10.
