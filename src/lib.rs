@@ -32,7 +32,7 @@
 //!                                          offline::claims)                                               sidecars as above
 //! ```
 //!
-//! Pods of stateful sets are placed by their ordinals ([`spread::choose`]). A pod that is deleted or evicted gives back its place, after
+//! Pods of a StatefulSet are placed by their ordinals ([`spread::choose`]). A pod that is deleted or evicted gives back its place, after
 //! all budgets have let it go. A spread itself, when it is written: `handlers::spreads`.
 //!
 //! A new pod is linked to the budget that guards it ([`budget::link`]). Before a linked pod is deleted, evicted or changed:

@@ -87,8 +87,10 @@ impl Claim for Take {
         let (taken, array) = match &self.want {
             Want::Place(_) if spread.is_terminating => return Taken::Needless(None),
             Want::Place(newcomer) => newcomer.place(array, now),
-            Want::Return { counted, .. } if *counted != spread.status.counted => return Taken::Stale,
-            Want::Return { pod, subset, .. } => self.give_back(spread, array, [pod, subset], now),
+            Want::Return { pod, subset, counted, .. } => {
+                let is_known = *counted == spread.status.counted;
+                self.give_back(spread, array, ([pod, subset], is_known), now)
+            }
         };
         if let (Taken::Taken(_), Some(array)) = (&taken, array) {
             spread.status.versioned_subset_statuses.insert(self.revision.to_string(), array);
@@ -138,10 +140,19 @@ impl Newcomer {
 }
 
 impl Take {
-    fn give_back(&self, spread: &Spread, mut array: Vec<SubsetStatus>, [pod, subset]: [&Arc<str>; 2], now: Timestamp) -> Outcome {
+    fn give_back(
+        &self,
+        spread: &Spread,
+        mut array: Vec<SubsetStatus>,
+        ([pod, subset], is_known): ([&Arc<str>; 2], bool),
+        now: Timestamp,
+    ) -> Outcome {
         let is_noted = array.iter().any(|one| one.creating_pods.contains_key(&**pod) || one.deleting_pods.contains_key(&**pod));
         if is_noted {
             return (Taken::Held(None), None);
+        }
+        if !is_known {
+            return (Taken::Stale, None);
         }
         let Some(place) = array.iter_mut().find(|one| *one.name == **subset).filter(|one| one.missing_replicas != UNLIMITED) else {
             return (Taken::Needless(None), None);

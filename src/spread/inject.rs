@@ -11,6 +11,7 @@ use crate::admission::edits::Edits;
 mod adopt;
 mod canonical;
 mod changes;
+mod known;
 mod nodes;
 mod patch;
 

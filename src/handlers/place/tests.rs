@@ -76,6 +76,7 @@ fn wanted(verdict: Verdict) -> Option<(String, String)> {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as it is compared")]
 fn some(spread: &str, revision: &str) -> Option<(String, String)> {
     Some((spread.to_owned(), revision.to_owned()))
 }

@@ -4,7 +4,10 @@ use k8s_openapi::{api::core::v1::PodSpec, apimachinery::pkg::apis::meta::v1::Obj
 use serde::de::{DeserializeOwned, value::MapDeserializer};
 use serde_json::{Map, Value};
 
-use super::canonical::write_amounts;
+use super::{
+    canonical::{kept, write_amounts},
+    known::leave_out,
+};
 use crate::base::strategic_merge::{self, POD, subject};
 
 /// Merges the patch into the pod. Says what is wrong with it: where, what was found and what was expected.
@@ -18,7 +21,10 @@ pub(super) fn apply(pod: &mut Value, patch: &Value, is_again: bool) -> Result<()
     settle_priority(spec, class.as_ref(), priority, is_again);
     check::<PodSpec>("spec", spec, &touched.inside("spec"))?;
     let metadata = pod.get("metadata").and_then(Value::as_object).ok_or("metadata: expected an object")?;
-    check::<ObjectMeta>("metadata", metadata, &touched.inside("metadata"))
+    check::<ObjectMeta>("metadata", metadata, &touched.inside("metadata"))?;
+    let known = kept(&Value::Object(pod.clone()));
+    leave_out(pod, patch, &known);
+    Ok(())
 }
 
 /// The patch with its amounts as Kubernetes writes them.

@@ -239,6 +239,7 @@ impl World {
         let (is_dry_run, at) = (claims.is_dry_run, self.at);
         if let Want::Return { .. } = take.want {
             let (name, uid) = (pod["metadata"]["name"].as_str().unwrap().to_owned(), pod["metadata"]["uid"].clone());
+            self.tell(|| format!("{name} may go, says replica {replica}"));
             return self.admit(Admitted::Deletion { pod: name, uid });
         }
         self.tell(|| format!("{} is placed at replica {replica}: {gain:?}", pod["metadata"]));
@@ -259,7 +260,8 @@ impl World {
         // Some never do what they asked for.
         if self.random.u8(..10) > 0 {
             self.admitted.push((self.at, admitted));
-        } else if let Admitted::Deletion { uid, .. } = admitted {
+        } else if let Admitted::Deletion { pod, uid } = admitted {
+            self.tell(|| format!("{pod} stays"));
             self.stayed.push(uid);
         }
     }
@@ -375,7 +377,11 @@ impl World {
             let is_leaving = |name: &&String| {
                 let uid = &self.api.pods[*name]["metadata"]["uid"];
                 let is_this = |(_, admitted): &(i64, Admitted)| matches!(admitted, Admitted::Deletion { uid: of, .. } if of == uid);
-                self.stayed.contains(uid) || self.admitted.iter().any(is_this)
+                let turns = self.replicas.iter().filter_map(|replica| replica.turn.as_ref());
+                let mut returns = turns.flat_map(|turn| &turn.requests).filter(|pending| matches!(pending.take.want, Want::Return { .. }));
+                // Its place may be free before it is told that it may go.
+                let is_answered_soon = returns.any(|pending| pending.pod["metadata"]["uid"] == *uid);
+                self.stayed.contains(uid) || self.admitted.iter().any(is_this) || is_answered_soon
             };
             let count = pods.iter().filter(|name| !is_leaving(name)).count();
             let is_over = i32::try_from(count).unwrap() > limit;
@@ -424,6 +430,26 @@ impl World {
         })
     }
 
+    /// A turn in which nothing goes wrong.
+    fn take_at_once(&mut self, replica: usize) -> Vec<Taken<Option<Place>>> {
+        loop {
+            match self.replicas[replica].fold(self.at) {
+                Next::Read => self.replicas[replica].read(&self.api),
+                Next::Done(taken) => return taken,
+                Next::Write => {
+                    let (patch, taken) = self.replicas[replica].turn.as_mut().unwrap().write.take().unwrap();
+                    match self.api.patch_status(&patch, self.at) {
+                        Ok(spread) => {
+                            self.replicas[replica].assume(&spread);
+                            return taken;
+                        }
+                        Err(()) => self.replicas[replica].read(&self.api),
+                    }
+                }
+            }
+        }
+    }
+
     /// Many more pods, with nothing that goes wrong: each subset is filled to its limit before the next one gets any.
     fn fill(&mut self) -> Option<String> {
         self.stayed.clear();
@@ -437,22 +463,7 @@ impl World {
             let Said::Waits(pending) = self.replicas[replica].place(&pod, &format!("last-{number}"), false, self.at) else { continue };
             self.replicas[replica].queue.push(*pending);
             self.replicas[replica].begin();
-            let taken = loop {
-                match self.replicas[replica].fold(self.at) {
-                    Next::Read => self.replicas[replica].read(&self.api),
-                    Next::Done(taken) => break taken,
-                    Next::Write => {
-                        let (patch, taken) = self.replicas[replica].turn.as_mut().unwrap().write.take().unwrap();
-                        match self.api.patch_status(&patch, self.at) {
-                            Ok(spread) => {
-                                self.replicas[replica].assume(&spread);
-                                break taken;
-                            }
-                            Err(()) => self.replicas[replica].read(&self.api),
-                        }
-                    }
-                }
-            };
+            let taken = self.take_at_once(replica);
             let turn = self.replicas[replica].turn.take().unwrap();
             for (pending, taken) in turn.requests.into_iter().zip(taken) {
                 let (Taken::Needless(gain) | Taken::Held(gain) | Taken::Taken(gain)) = taken else { panic!("{taken:?}") };
