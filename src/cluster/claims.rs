@@ -36,6 +36,7 @@ use crate::{
 impl Purse for Budget {
     type Stored = PodUnavailableBudget;
     const KIND: Kind = Kind::BUDGET;
+    const CALLED: &'static str = "budget";
 
     fn compile(stored: PodUnavailableBudget) -> Self {
         Self::compile(stored)
@@ -54,6 +55,7 @@ impl Purse for Budget {
 impl Purse for Spread {
     type Stored = WorkloadSpread;
     const KIND: Kind = Kind::SPREAD;
+    const CALLED: &'static str = "spread";
 
     fn compile(stored: WorkloadSpread) -> Self {
         Self::compile(stored)
