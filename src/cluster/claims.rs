@@ -29,13 +29,14 @@ use crate::{
     handlers::{Claim, Claims, Gain},
     plan::{Event, Kind, Target},
     server::http::Settled,
-    spread::{self, api::WorkloadSpread, claim::Want, index::Spread},
+    spread::{self, api::WorkloadSpread, claim::Want, crew::wait, index::Spread},
     state::{Snapshot, State},
 };
 
 impl Purse for Budget {
     type Stored = PodUnavailableBudget;
     const KIND: Kind = Kind::BUDGET;
+    const CALLED: &'static str = "budget";
 
     fn compile(stored: PodUnavailableBudget) -> Self {
         Self::compile(stored)
@@ -54,6 +55,7 @@ impl Purse for Budget {
 impl Purse for Spread {
     type Stored = WorkloadSpread;
     const KIND: Kind = Kind::SPREAD;
+    const CALLED: &'static str = "spread";
 
     fn compile(stored: WorkloadSpread) -> Self {
         Self::compile(stored)
@@ -98,8 +100,10 @@ impl Queueable for spread::claim::Take {
     const PATIENCE: Duration = Duration::from_millis(1200);
 }
 
-/// How often a pod is looked at that gives back its place.
+/// How often it is looked again, where what a claim was made from does not hold any more.
 const LOOKS: usize = 3;
+/// How long is paused before it is looked again whether pods are too many: most were made or are gone a moment ago.
+const UNTIL_SEEN: Duration = Duration::from_millis(100);
 
 /// Settles claims against an API server.
 pub struct Counter {
@@ -174,6 +178,7 @@ impl Counter {
                 Ok(place) => return Ok(Gain::Place(place)),
                 Err(Trouble::Refused(denial)) => return Err(denial),
                 Err(Trouble::Unsettled { problem, will_pass }) => return unsettled(&take, problem, will_pass),
+                Err(Trouble::Stale) if matches!(take.want, Want::Place(_)) => tokio::time::sleep(UNTIL_SEEN).await,
                 Err(Trouble::Stale) => match self.looked(take.clone()).await {
                     Ok(Some(again)) => take = again,
                     Ok(None) => return Ok(Gain::Place(None)),
@@ -181,7 +186,10 @@ impl Counter {
                 },
             }
         }
-        unsettled(&take, "it is counted again and again".to_owned(), false)
+        match take.want {
+            Want::Place(_) => Err(wait(&take.spread)),
+            Want::Return { .. } => unsettled(&take, "it is counted again and again".to_owned(), false),
+        }
     }
 
     /// The claim of a pod that gives back its place, as of this moment; `None` if it has none any more.

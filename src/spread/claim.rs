@@ -11,7 +11,6 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{
     api::SubsetStatus,
-    crew::wait,
     index::{Spread, limit},
     keys::{SCHEDULABLE, UNLIMITED},
 };
@@ -105,8 +104,7 @@ type Outcome = (Taken<Option<Place>>, Option<Vec<SubsetStatus>>);
 impl Newcomer {
     /// The first subset with room.
     fn place(&self, mut array: Vec<SubsetStatus>, now: Timestamp) -> Outcome {
-        let has_room = |subset: &&mut SubsetStatus| subset.missing_replicas > 0 || subset.missing_replicas == UNLIMITED;
-        let Some(subset) = array.iter_mut().filter(|subset| is_schedulable(subset)).find(has_room) else {
+        let Some(subset) = array.iter_mut().find(|subset| has_room(subset)) else {
             return (Taken::Needless(None), None);
         };
         if let Some((_, denial)) = self.misfits.iter().find(|(name, _)| **name == *subset.name) {
@@ -142,8 +140,11 @@ impl Take {
         if let Some(place) = newcomer.noted(&array) {
             return (Taken::Held(Some(place)), None);
         }
-        if spread.crews.is_complete(&self.revision) {
-            return (Taken::Refused(wait(&self.spread)), None);
+        let is_complete = spread.crews.is_complete(&self.revision);
+        let mut ahead = array.iter().take_while(|subset| !has_room(subset));
+        // One of those that are noted ahead never comes: its place is the newcomer's, as soon as that is certain.
+        if is_complete && ahead.any(|subset| is_schedulable(subset) && !subset.creating_pods.is_empty()) {
+            return (Taken::Stale, None);
         }
         let outcome = newcomer.place(array, now);
         match &outcome.0 {
@@ -189,6 +190,11 @@ impl Take {
         let left = i64::from(place.replicas) + count(place.creating_pods.len()) - count(place.deleting_pods.len());
         place.missing_replicas == 0 && left >= i64::from(most)
     }
+}
+
+/// Whether a pod can be placed in a subset.
+fn has_room(subset: &SubsetStatus) -> bool {
+    is_schedulable(subset) && (subset.missing_replicas > 0 || subset.missing_replicas == UNLIMITED)
 }
 
 /// Whether the pods of a subset find nodes, as far as known.

@@ -41,6 +41,8 @@ pub trait Purse: Clone + PartialEq + Send + Sync + 'static {
     type Stored: DeserializeOwned + Send;
     /// Its kind.
     const KIND: Kind;
+    /// What it is called in a sentence.
+    const CALLED: &'static str;
 
     /// Reads it.
     fn compile(stored: Self::Stored) -> Self;
@@ -225,7 +227,7 @@ impl<C: Queueable> Turnstile<C> {
                     match self.write(&target, &before, &after, deadline).await {
                         Ok(()) => return self.given(&after, taken),
                         Err(failure) if Instant::now() < deadline && may_be_tried_again(&failure) => pause(&failure).await,
-                        Err(failure) => return undecided(turn, &could_not("written", C::Object::KIND, &failure)),
+                        Err(failure) => return undecided(turn, &could_not("written", C::Object::CALLED, &failure)),
                     }
                 } else if is_live || is_held {
                     return self.given(&after, taken);
@@ -269,7 +271,7 @@ impl<C: Queueable> Turnstile<C> {
                 Ok(Some(Arc::new(live)))
             }
             Ok(Err(Failure::Outdated(_))) => Ok(None),
-            Ok(Err(failure)) => Err(could_not("read", C::Object::KIND, &failure)),
+            Ok(Err(failure)) => Err(could_not("read", C::Object::CALLED, &failure)),
             Err(_) => Err(Doubt { problem: late::<C>(), will_pass: true }),
         }
     }
@@ -299,9 +301,9 @@ struct Doubt {
     will_pass: bool,
 }
 
-fn could_not(what: &str, kind: Kind, failure: &Failure) -> Doubt {
+fn could_not(what: &str, called: &str, failure: &Failure) -> Doubt {
     let will_pass = !matches!(failure, Failure::Refused(_) | Failure::Invalid(_));
-    Doubt { problem: format!("the {} could not be {what}: {failure}", kind.kind), will_pass }
+    Doubt { problem: format!("the {called} could not be {what}: {failure}"), will_pass }
 }
 
 fn undecided<C: Queueable>(turn: &[Queued<C>], Doubt { problem, will_pass }: &Doubt) -> Vec<Told<C>> {

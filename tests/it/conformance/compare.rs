@@ -2,8 +2,7 @@
 
 use std::{fs, path::Path};
 
-use k8s_openapi::api::core::v1::Pod;
-use outrigger::{base::quantity::Quantity, offline::documents};
+use outrigger::offline::documents;
 use regex::Regex;
 use serde_json::{Map, Value, json};
 
