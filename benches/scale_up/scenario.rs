@@ -1,5 +1,5 @@
 //! The scenario: one Deployment whose pods are placed, and one whose pods are left alone, grow in turns.
-#![expect(clippy::print_stdout, clippy::cast_precision_loss, reason = "a bench prints, and its figures are rounded anyway")]
+#![expect(clippy::print_stdout, reason = "a bench prints")]
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

@@ -197,8 +197,7 @@ pub(crate) struct Limits {
 
 impl Limits {
     pub(crate) fn of(limits: &[(&str, usize)]) -> Self {
-        let limits = Self { most: RefCell::new(limits_by_name(limits)), reached: RefCell::default(), broken: Cell::new(None) };
-        limits
+        Self { most: RefCell::new(limits_by_name(limits)), reached: RefCell::default(), broken: Cell::new(None) }
     }
 
     /// From now on these hold.
@@ -223,15 +222,23 @@ impl Limits {
     }
 
     /// What comes out of `course`; an error as soon as a watch of the pods labelled `app=NAME` shows a subset over its limit.
-    pub(crate) async fn kept_during<T>(&self, sandbox: &Sandbox, name: &str, course: impl Future<Output = Result<T>>) -> Result<T> {
+    pub(crate) fn kept_during<T>(
+        &self,
+        sandbox: &Sandbox,
+        name: &str,
+        course: impl Future<Output = Result<T>>,
+    ) -> impl Future<Output = Result<T>> {
         let watch = sandbox.watch::<Pod>().labels(&format!("app={name}")).within(Duration::from_mins(3));
-        tokio::select! {
-            done = course => done,
-            broken = watch.until("the end of the course", |pods| self.look(pods)) => {
-                broken?;
-                bail!("{}", self.broken.take().unwrap_or_default())
+        let course = Box::pin(course);
+        Box::pin(async move {
+            tokio::select! {
+                done = course => done,
+                broken = watch.until("the end of the course", |pods| self.look(pods)) => {
+                    broken?;
+                    bail!("{}", self.broken.take().unwrap_or_default())
+                }
             }
-        }
+        })
     }
 
     /// An error unless each subset was full at some moment: else nothing was put to the test.

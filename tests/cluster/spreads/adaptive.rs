@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use ::outrigger::spread::api::WorkloadSpread;
 use anyhow::{Context, Result, ensure};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::Api;
 use kube::api::{Patch, PatchParams};
@@ -25,7 +25,7 @@ async fn cordon(cluster: &Cluster, node: &str, is_closed: bool) -> Result<()> {
 }
 
 pub(crate) async fn pods_without_a_node_are_moved_on_and_come_back_after_a_time(cluster: Arc<Cluster>) -> Result<()> {
-    let tested = moved_on_and_back(&cluster).await;
+    let tested = Box::pin(moved_on_and_back(&cluster)).await;
     // Whatever happened: the node is not this test's own.
     cordon(&cluster, "worker-1", false).await?;
     tested
@@ -77,11 +77,10 @@ async fn closed(sandbox: &Sandbox, is_closed: bool) -> Result<()> {
 /// Makes the status say that the first subset was closed five minutes ago.
 async fn five_minutes_later(sandbox: &Sandbox) -> Result<()> {
     let spreads = Api::<WorkloadSpread>::namespaced(sandbox.cluster.client(), &sandbox.namespace);
-    let then = Timestamp::now() - SignedDuration::from_secs(301);
     let mut status = spreads.get("web").await?.status.context("no status")?;
     let all = status.versioned_subset_statuses.values_mut().flatten().chain(&mut status.subset_statuses);
     for condition in all.flat_map(|subset| &mut subset.conditions).filter(|condition| condition.status == "False") {
-        condition.last_transition_time.0 = then;
+        condition.last_transition_time.0 -= SignedDuration::from_secs(301);
     }
     let patch = json!({"status": {"subsetStatuses": status.subset_statuses, "versionedSubsetStatuses": status.versioned_subset_statuses}});
     spreads.patch_status("web", &PatchParams::default(), &Patch::Merge(patch)).await.map(drop)?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ::outrigger::spread::api::WorkloadSpread;
 use anyhow::{Context, Result, ensure};
+use jiff::SignedDuration;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, Patch, PatchParams};
@@ -169,7 +170,9 @@ pub(crate) async fn a_status_of_the_reference_is_gone_on_with(cluster: Arc<Clust
     counted(&sandbox, "web", &[3, 2, 0]).await?;
     server.kill()?;
     let (revision, first) = (revision_of(pods.first().context("no pod")?), pods.first().map(ResourceExt::name_any));
-    let (old, fresh) = ("2026-01-01T00:00:07Z", jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+    let newest = pods.iter().filter_map(ResourceExt::creation_timestamp).max().context("no time")?;
+    // The clock of who noted it is fast.
+    let (old, fresh) = ("2026-01-01T00:00:07Z", newest.0 + SignedDuration::from_secs(10));
     let recorded = json!([
         {"name": "zone-a", "replicas": 2, "missingReplicas": 0, "creatingPods": {"0b1e5a3c-1111-4222-8333-444455556666": old}},
         {"name": "zone-b", "replicas": 1, "missingReplicas": 1, "creatingPods": {"0b1e5a3c-9999-4222-8333-444455556666": fresh},

@@ -53,7 +53,7 @@ pub(crate) async fn a_pod_that_is_shown_twice_takes_one_place(cluster: Arc<Clust
     let sidecar = json!({"name": "log", "image": "registry.example/log:1"});
     apply_set(&sandbox, &server, "log", json!({"containers": [sidecar], "updateStrategy": {"type": "NotUpdate"}})).await?;
     let (listener, endpoint) = TlsListener::bind().await?;
-    let served = async { axum::serve(listener, Router::new().route("/mark", post(mark))).await };
+    let listening = async { axum::serve(listener, Router::new().route("/mark", post(mark))).await };
     let test = async {
         // Hooks are called in the order of the names of their configurations.
         sandbox.install_webhooks(&CONFIGURATION.replace("name: stand-in}", "name: zz-behind}"), &endpoint).await?;
@@ -70,7 +70,7 @@ pub(crate) async fn a_pod_that_is_shown_twice_takes_one_place(cluster: Arc<Clust
         counted(&sandbox, "web", &[4, 4, 4]).await.map(drop)
     };
     tokio::select! {
-        ended = served => bail!("the server ended: {ended:?}"),
+        ended = listening => bail!("the server ended: {ended:?}"),
         tested = test => tested,
     }
 }

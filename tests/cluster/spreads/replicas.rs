@@ -96,7 +96,7 @@ pub(crate) async fn servers_killed_in_the_middle_of_a_scale_up_cost_no_place(clu
     limits.kept_during(&sandbox, "web", course).await?;
     limits.were_reached()?;
     // Pods that were noted and never came, because who was to answer died, are waited for for 30 s.
-    let rest = tokio::time::timeout(Duration::from_secs(60), counted(&sandbox, "web", &[80, 60, 60])).await;
+    let rest = tokio::time::timeout(Duration::from_mins(1), counted(&sandbox, "web", &[80, 60, 60])).await;
     rest.context("the spread does not come to rest")??;
     Ok(())
 }
