@@ -33,7 +33,11 @@ const PAGE_OF_CONTENT: u32 = 250;
 pub fn asked(client: Client, namespace: &str) -> Arc<dyn Fn(Question) -> BoxFuture<'static, Answer> + Send + Sync> {
     let kinds = Arc::new(Kinds::new(client.clone()));
     let pods = Api::<DynamicObject>::namespaced_with(client, namespace, &ApiResource::erase::<Pod>(&()));
-    Arc::new(move |question| within(PATIENCE, pods.clone(), Arc::clone(&kinds), question).boxed())
+    Arc::new(move |question| {
+        // New pods wait for these: their hook has 3 s in all.
+        let patience = if matches!(question, Question::Object { .. }) { PATIENCE / 3 } else { PATIENCE };
+        within(patience, pods.clone(), Arc::clone(&kinds), question).boxed()
+    })
 }
 
 async fn within(patience: Duration, pods: Api<DynamicObject>, kinds: Arc<Kinds>, question: Question) -> Answer {

@@ -14,6 +14,7 @@ use std::{
 use futures::FutureExt;
 use jiff::Timestamp;
 use kube::{Client, api::GetParams};
+use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
 use self::turnstile::{Purse, Queueable, Trouble, Turnstile};
@@ -73,6 +74,9 @@ impl Purse for Spread {
         let crews = snapshot.crews(&self, now);
         if crews.0.is_empty() { self } else { Arc::new(Self { crews, ..Self::clone(&self) }) }
     }
+    fn has_news(&self) -> bool {
+        self.crews.unnoted().next().is_some()
+    }
     fn remember(&self, state: &mut State, now: Timestamp) {
         state.note_sent(self, now);
     }
@@ -102,6 +106,8 @@ impl Queueable for spread::claim::Take {
 
 /// How often it is looked again, where what a claim was made from does not hold any more.
 const LOOKS: usize = 3;
+/// For how long it is looked again: a turn more than that, and the hook has no time left.
+const LOOKING: Duration = Duration::from_millis(600);
 /// How long is paused before it is looked again whether pods are too many: most were made or are gone a moment ago.
 const UNTIL_SEEN: Duration = Duration::from_millis(100);
 
@@ -173,7 +179,11 @@ impl Counter {
 
     /// Takes or gives back a place. A pod that may have been left out of the count meanwhile is looked at once more.
     async fn place(self: Arc<Self>, mut take: spread::claim::Take, is_trial: bool) -> Result<Gain, Denial> {
+        let begun = Instant::now();
         for _ in 0..LOOKS {
+            if begun.elapsed() > LOOKING {
+                break;
+            }
             match self.spreads.clone().pass(take.clone(), is_trial).await {
                 Ok(place) => return Ok(Gain::Place(place)),
                 Err(Trouble::Refused(denial)) => return Err(denial),
@@ -199,7 +209,8 @@ impl Counter {
         let counted = self.feed.state.read().snapshot().spreads.get(&take.namespace, &take.spread).map(|spread| spread.status.counted);
         let Some(counted) = counted else { return Ok(None) };
         let target = Target { kind: Kind::POD, namespace: take.namespace.to_string(), name: pod.to_string(), uid: String::new() };
-        let live = match send::<Wire>(&self.client, requests(&target).get(pod, &GetParams::default())).await {
+        let read = timeout(LOOKING, send::<Wire>(&self.client, requests(&target).get(pod, &GetParams::default())));
+        let live = match read.await.unwrap_or_else(|_| Err(Failure::Unknown("the API server did not answer in time".to_owned()))) {
             Ok(live) => spread::pod::Pod::read(&live, &mut Interner::default()),
             Err(Failure::Outdated(_)) => return Ok(None),
             Err(failure) => return Err(failure),

@@ -77,7 +77,8 @@ impl Kinds {
             return Ok(known);
         }
         let version = if owner.group.is_empty() && owner.version.is_empty() { "v1" } else { &owner.version };
-        let mut found = self.in_version(&owner.group, version, &owner.kind).await?;
+        // Without a version the path would be that of the group.
+        let mut found = if version.is_empty() { None } else { self.in_version(&owner.group, version, &owner.kind).await? };
         if found.is_none() && !owner.group.is_empty() {
             let group = existing(self.get::<APIGroup>(&format!("/apis/{}", owner.group)).await)?;
             for version in group.into_iter().flat_map(|group| group.versions) {

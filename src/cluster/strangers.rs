@@ -60,16 +60,20 @@ impl Facts {
             return Ok(all);
         }
         let nodes = self.nodes().await?;
-        let objects = self.whole_pods(&spread.namespace, &unknown.iter().map(|pod| &*pod.name).collect()).await?;
-        for pod in unknown {
-            let object = objects.get(&*pod.name).filter(|object| object.pointer("/metadata/uid").and_then(Value::as_str) == Some(&pod.uid));
+        let unknown: BTreeMap<&str, _> = unknown.into_iter().map(|pod| (&*pod.name, pod)).collect();
+        let names = unknown.keys().copied().collect();
+        let look = |name: &str, object: &Value| {
+            let Some(pod) = unknown.get(name) else { return };
+            if object.pointer("/metadata/uid").and_then(Value::as_str) != Some(&pod.uid) {
+                return;
+            }
             let node = pod.node.as_ref().and_then(|node| nodes.get(&**node));
-            let Some(object) = object else { continue };
             let found = node.map(|node| fits(&spread.rules, object, node)).unwrap_or_default();
             let fitting = Fitting { rules: Arc::clone(&spread.rules), fits: found.clone() };
             remember(&mut self.fits.lock(), (Arc::clone(&spread.uid), pod.uid.clone()), fitting, |_| FITS_HOLD);
             all.insert(pod.uid.clone(), found);
-        }
+        };
+        self.whole_pods(&spread.namespace, &names, look).await?;
         Ok(all)
     }
 
@@ -92,30 +96,31 @@ impl Facts {
         }
     }
 
-    /// These pods of a namespace, whole, by name; those that are gone are not among them.
-    pub async fn whole_pods(&self, namespace: &str, names: &BTreeSet<&str>) -> Result<BTreeMap<String, Value>, Failure> {
-        let mut pods = BTreeMap::new();
+    /// Looks at these pods of a namespace, whole, one after another: all of a large workload would not fit into memory. Those that are
+    /// gone are not among them.
+    async fn whole_pods(&self, namespace: &str, names: &BTreeSet<&str>, mut look: impl FnMut(&str, &Value)) -> Result<(), Failure> {
         if names.len() <= ONE_BY_ONE {
             for name in names {
                 let request = Request::new(path(Kind::POD, namespace)).get(name, &kube::api::GetParams::default());
                 match send::<Value>(&self.client, request).await {
-                    Ok(pod) => drop(pods.insert((*name).to_owned(), pod)),
+                    Ok(pod) => look(name, &pod),
                     Err(Failure::Outdated(_)) => {}
                     Err(failure) => return Err(failure),
                 }
             }
-            return Ok(pods);
+            return Ok(());
         }
         let mut parameters = ListParams::default().limit(PAGE);
         loop {
             let listed: ObjectList<Value> = send(&self.client, Request::new(path(Kind::POD, namespace)).list(&parameters)).await?;
             for pod in listed.items {
-                let name = pod.pointer("/metadata/name").and_then(Value::as_str).filter(|name| names.contains(name)).map(str::to_owned);
-                pods.extend(name.map(|name| (name, pod)));
+                if let Some(name) = pod.pointer("/metadata/name").and_then(Value::as_str).filter(|name| names.contains(name)) {
+                    look(name, &pod);
+                }
             }
             match listed.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => parameters = parameters.continue_token(&token),
-                None => return Ok(pods),
+                None => return Ok(()),
             }
         }
     }

@@ -271,7 +271,7 @@ fn total(
 /// What a pod that goes gives back; `None` if it has no place that is counted. (reference: `workloadspread.md` §6)
 pub fn returned(pod: &crate::base::observed::Wire, namespace: &str, snapshot: &Snapshot<'_>) -> Option<Take> {
     let mark = pod.annotation(MATCHED).and_then(Mark::read)?;
-    let spread = snapshot.spreads.get(namespace, &mark.spread).filter(|_| snapshot.gates.spreads)?;
+    let spread = snapshot.spreads.get(namespace, &mark.spread).filter(|_| snapshot.gates.spreads && snapshot.gates.pod_webhook)?;
     let pod = crate::spread::pod::Pod::read(pod, &mut Interner::default());
     let owner = pod.controller.as_deref().filter(|_| pod.is_active())?;
     let is_stateful = spread.rules.target.as_ref().is_some_and(Target::is_stateful);

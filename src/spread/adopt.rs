@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, Taint, Toleration};
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
-use super::{api::Subset, index::Rules, keys::MATCHED, mark::Mark, picture::Fit};
-use crate::base::strategic_merge::{POD, merge};
+pub use super::inject::{is_reflected, metadata_patch};
+use super::{api::Subset, index::Rules, picture::Fit};
 
 /// The taint of a node that gets no new pods for a while.
 const CORDONED: &str = "node.kubernetes.io/unschedulable";
@@ -107,35 +107,6 @@ fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
     let is_about = (effect.is_empty() || effect == taint.effect) && (key.is_empty() || key == taint.key);
     let has_value = || text(&toleration.value) == text(&taint.value);
     is_about && (operator == "Exists" || (matches!(&*operator, "" | "Equal") && !key.is_empty() && has_value()))
-}
-
-/// Whether merging a patch into a pod would change nothing, but for annotations.
-pub fn is_reflected(pod: &Value, patch: &Value) -> bool {
-    let without_annotations = |value: &Value| {
-        let mut value = value.as_object().cloned().unwrap_or_default();
-        if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
-            metadata.shift_remove("annotations");
-        }
-        value
-    };
-    let before = without_annotations(pod);
-    let mut after = before.clone();
-    // Members that the merge makes to put nothing in are none.
-    merge(&mut after, without_annotations(patch), POD).is_ok() && Value::from(after) == Value::from(before)
-}
-
-/// What takes a running pod into a subset: what the subset patches into metadata, unless that is to be left, and the mark.
-pub fn metadata_patch(subset: &Subset, leaves_metadata: bool, mark: &Mark) -> Value {
-    let patched = subset.patch.as_ref().and_then(|patch| patch.get("metadata")).and_then(Value::as_object);
-    let mut metadata = patched.filter(|_| !leaves_metadata).cloned().unwrap_or_default();
-    let annotations = metadata.entry("annotations").or_insert_with(|| Map::new().into());
-    if !annotations.is_object() {
-        *annotations = Map::new().into();
-    }
-    if let Some(annotations) = annotations.as_object_mut() {
-        annotations.insert(MATCHED.to_owned(), mark.write().into());
-    }
-    json!({"metadata": metadata})
 }
 
 #[cfg(test)]

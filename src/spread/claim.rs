@@ -82,44 +82,27 @@ impl Claim for Take {
     fn take(&self, spread: &mut Spread, now: Timestamp) -> Taken<Option<Place>> {
         // As Kubernetes writes times.
         let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
-        let known = spread.status.versioned_subset_statuses.get(&*self.revision).filter(|array| !array.is_empty());
-        let array = known.cloned().unwrap_or_else(|| spread.initial(self.total.unwrap_or_default()));
-        let (taken, array) = match &self.want {
-            Want::Place(_) if spread.is_terminating => return Taken::Needless(None),
-            Want::Place(newcomer) => self.place(newcomer, spread, array, now),
+        // Out of the status while it is looked at: thousands may be noted in it, and it is looked at for each pod.
+        let known = spread.status.versioned_subset_statuses.remove(&*self.revision);
+        let is_known = known.is_some();
+        let initial = || spread.initial(self.total.unwrap_or_default());
+        let mut array = known.filter(|array| !array.is_empty()).unwrap_or_else(initial);
+        let taken = match &self.want {
+            Want::Place(_) if spread.is_terminating => Taken::Needless(None),
+            Want::Place(newcomer) => self.place(newcomer, spread, &mut array, now),
             Want::Return { pod, subset, counted, .. } => {
-                let is_known = *counted == spread.status.counted;
-                self.give_back(spread, array, ([pod, subset], is_known), now)
+                let is_certain = *counted == spread.status.counted;
+                self.give_back(spread, &mut array, ([pod, subset], is_certain), now)
             }
         };
-        if let (Taken::Taken(_), Some(array)) = (&taken, array) {
+        if is_known || matches!(taken, Taken::Taken(_)) {
             spread.status.versioned_subset_statuses.insert(self.revision.to_string(), array);
         }
         taken
     }
 }
 
-type Outcome = (Taken<Option<Place>>, Option<Vec<SubsetStatus>>);
-
 impl Newcomer {
-    /// The first subset with room.
-    fn place(&self, mut array: Vec<SubsetStatus>, now: Timestamp) -> Outcome {
-        let Some(subset) = array.iter_mut().find(|subset| has_room(subset)) else {
-            return (Taken::Needless(None), None);
-        };
-        if let Some((_, denial)) = self.misfits.iter().find(|(name, _)| **name == *subset.name) {
-            return (Taken::Refused(denial.clone()), None);
-        }
-        let name: Arc<str> = subset.name.as_str().into();
-        if subset.missing_replicas == UNLIMITED {
-            return (Taken::Needless(Some(Place { subset: name, uid: "".into() })), None);
-        }
-        let (key, uid) = if self.name.is_empty() { (&self.id, Arc::clone(&self.id)) } else { (&self.name, "".into()) };
-        subset.creating_pods.insert(key.to_string(), now);
-        subset.missing_replicas -= 1;
-        (Taken::Taken(Some(Place { subset: name, uid })), Some(array))
-    }
-
     /// The place that it has already.
     fn noted(&self, array: &[SubsetStatus]) -> Option<Place> {
         let by_name =
@@ -136,47 +119,68 @@ impl Newcomer {
 }
 
 impl Take {
-    fn place(&self, newcomer: &Newcomer, spread: &mut Spread, array: Vec<SubsetStatus>, now: Timestamp) -> Outcome {
-        if let Some(place) = newcomer.noted(&array) {
-            return (Taken::Held(Some(place)), None);
+    fn place(&self, newcomer: &Newcomer, spread: &mut Spread, array: &mut [SubsetStatus], now: Timestamp) -> Taken<Option<Place>> {
+        if let Some(place) = newcomer.noted(array) {
+            // An id is noted once and for one pod. Of a name that is not so sure: it is read whether it still holds.
+            return if newcomer.name.is_empty() { Taken::Held(Some(place)) } else { Taken::Needless(Some(place)) };
         }
-        let is_complete = spread.crews.is_complete(&self.revision);
+        let has_room = |subset: &SubsetStatus| is_schedulable(subset) && self.room(spread, subset) != 0;
         let mut ahead = array.iter().take_while(|subset| !has_room(subset));
         // One of those that are noted ahead never comes: its place is the newcomer's, as soon as that is certain.
-        if is_complete && ahead.any(|subset| is_schedulable(subset) && !subset.creating_pods.is_empty()) {
-            return (Taken::Stale, None);
+        if spread.crews.is_complete(&self.revision) && ahead.any(|subset| is_schedulable(subset) && !subset.creating_pods.is_empty()) {
+            return Taken::Stale;
         }
-        let outcome = newcomer.place(array, now);
-        match &outcome.0 {
-            Taken::Taken(_) => spread.crews.add(&self.revision, true),
-            Taken::Needless(Some(_)) => spread.crews.add(&self.revision, false),
-            _ => {}
+        let Some(subset) = array.iter_mut().find(|subset| has_room(subset)) else { return Taken::Needless(None) };
+        if let Some((_, denial)) = newcomer.misfits.iter().find(|(name, _)| **name == *subset.name) {
+            return Taken::Refused(denial.clone());
         }
-        outcome
+        let name: Arc<str> = subset.name.as_str().into();
+        let room = self.room(spread, subset);
+        spread.crews.add(&self.revision, room != UNLIMITED);
+        if room == UNLIMITED {
+            return Taken::Needless(Some(Place { subset: name, uid: "".into() }));
+        }
+        let is_nameless = newcomer.name.is_empty();
+        let (key, uid) = if is_nameless { (&newcomer.id, Arc::clone(&newcomer.id)) } else { (&newcomer.name, "".into()) };
+        subset.creating_pods.insert(key.to_string(), now);
+        subset.missing_replicas = room - 1;
+        Taken::Taken(Some(Place { subset: name, uid }))
+    }
+
+    /// How many places are left, as counted; of a percentage more, if the workload has grown since.
+    fn room(&self, spread: &Spread, place: &SubsetStatus) -> i32 {
+        let counted = place.missing_replicas;
+        let subset = spread.rules.subset(&place.name).filter(|subset| matches!(subset.max_replicas, Some(IntOrString::String(_))));
+        let Some((subset, total)) = subset.zip(self.total).filter(|_| counted != UNLIMITED) else {
+            return if counted == UNLIMITED { UNLIMITED } else { counted.max(0) };
+        };
+        let most = limit(subset, total).unwrap_or_default();
+        let left = i64::from(most).saturating_sub(remaining(place));
+        counted.max(i32::try_from(left).unwrap_or_default()).max(0)
     }
 
     fn give_back(
         &self,
         spread: &Spread,
-        mut array: Vec<SubsetStatus>,
-        ([pod, subset], is_known): ([&Arc<str>; 2], bool),
+        array: &mut [SubsetStatus],
+        ([pod, subset], is_certain): ([&Arc<str>; 2], bool),
         now: Timestamp,
-    ) -> Outcome {
+    ) -> Taken<Option<Place>> {
         let is_noted = array.iter().any(|one| one.creating_pods.contains_key(&**pod) || one.deleting_pods.contains_key(&**pod));
         if is_noted {
-            return (Taken::Held(None), None);
+            return Taken::Held(None);
         }
-        if !is_known {
-            return (Taken::Stale, None);
+        if !is_certain {
+            return Taken::Stale;
         }
         let Some(place) = array.iter_mut().find(|one| *one.name == **subset).filter(|one| one.missing_replicas != UNLIMITED) else {
-            return (Taken::Needless(None), None);
+            return Taken::Needless(None);
         };
         place.deleting_pods.insert(pod.to_string(), now);
         if !self.is_overfull(spread, place) {
             place.missing_replicas = place.missing_replicas.max(0).saturating_add(1);
         }
-        (Taken::Taken(None), Some(array))
+        Taken::Taken(None)
     }
 
     /// Whether a subset without room has as many pods as it may, or more, also without those that gave back their places.
@@ -186,15 +190,15 @@ impl Take {
             (Some(IntOrString::String(_)), None) | (None, _) => return false,
             (_, total) => limit(subset, total.unwrap_or_default()).unwrap_or(i32::MAX),
         };
-        let count = |notes: usize| i64::try_from(notes).unwrap_or(i64::MAX);
-        let left = i64::from(place.replicas) + count(place.creating_pods.len()) - count(place.deleting_pods.len());
-        place.missing_replicas == 0 && left >= i64::from(most)
+        place.missing_replicas == 0 && remaining(place) >= i64::from(most)
     }
 }
 
-/// Whether a pod can be placed in a subset.
-fn has_room(subset: &SubsetStatus) -> bool {
-    is_schedulable(subset) && (subset.missing_replicas > 0 || subset.missing_replicas == UNLIMITED)
+/// How many pods a subset has when all that are noted have come and gone.
+fn remaining(place: &SubsetStatus) -> i64 {
+    let count = |notes: usize| i64::try_from(notes).unwrap_or(i64::MAX);
+    let stay = i64::from(place.replicas).saturating_sub(count(place.deleting_pods.len())).max(0);
+    stay.saturating_add(count(place.creating_pods.len()))
 }
 
 /// Whether the pods of a subset find nodes, as far as known.

@@ -91,7 +91,10 @@ pub fn plan(picture: &Picture, now: Timestamp) -> Plan {
     let mut plan = Plan { events: tell::events(picture, &found), ..Plan::default() };
     if spread.rules.target.is_some() {
         let due = quiet_at(picture, now);
-        let (adoptions, costs) = (adoptions(picture, &found.groups), costs(picture, &found.groups));
+        // The places of those that are taken in have to be counted first: others may take them meanwhile.
+        let is_stored = spread.has_status && status == spread.status;
+        let adoptions = if is_stored { adoptions(picture, &found.groups) } else { Vec::new() };
+        let costs = costs(picture, &found.groups);
         let moves = moves(spread, &found);
         plan.events.extend(moved(spread, &moves));
         let later = due.filter(|_| !costs.is_empty());

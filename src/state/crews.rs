@@ -55,6 +55,14 @@ fn is_recent(since: Timestamp, now: Timestamp) -> bool {
 }
 
 impl State {
+    /// Whether pods that were sent have come is not known any more: all of them, or those of a spread.
+    pub(super) fn forget_sent(&mut self, of: Option<[&str; 2]>) {
+        let is_of = |[in_namespace, spread, _]: &[Arc<str>; 3]| {
+            of.is_none_or(|[namespace, name]| **in_namespace == *namespace && **spread == *name)
+        };
+        self.sent.0.retain(|key, _| !is_of(key));
+    }
+
     /// Claims have sent pods where nothing is noted.
     pub fn note_sent(&mut self, spread: &Spread, now: Timestamp) {
         for (revision, count) in spread.crews.unnoted() {

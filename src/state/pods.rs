@@ -122,6 +122,7 @@ impl State {
 
     /// These are all pods that there are.
     pub fn observe_all_pods(&mut self, pods: Vec<Observed>) {
+        self.forget_sent(None);
         let mut before = std::mem::take(&mut self.finished);
         let (mut members, mut subjects, mut placed) = (Vec::new(), Vec::new(), Vec::new());
         for pod in pods {

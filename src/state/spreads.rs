@@ -60,6 +60,7 @@ impl State {
     /// A spread was deleted.
     pub fn delete_spread(&mut self, namespace: &str, name: &str) {
         if let Some(gone) = self.spreads.remove(namespace, name) {
+            self.forget_sent(Some([namespace, name]));
             self.touched.insert(key(&gone.namespace, &gone.name));
             self.leave_namespace_without_spreads(&gone.namespace);
             // Another one may have its pods now.

@@ -56,6 +56,10 @@ pub trait Purse: Clone + PartialEq + Send + Sync + 'static {
     fn informed(self: Arc<Self>, _: &Snapshot<'_>, _: Timestamp) -> Arc<Self> {
         self
     }
+    /// Whether there is anything to be remembered.
+    fn has_news(&self) -> bool {
+        false
+    }
     /// Remembers what claims got of it without its being written, if anybody wants to know.
     fn remember(&self, _: &mut State, _: Timestamp) {}
 }
@@ -245,7 +249,9 @@ impl<C: Queueable> Turnstile<C> {
 
     /// What became of claims, now that the object is stored as it is.
     fn given(&self, object: &C::Object, taken: Vec<Taken<C::Gain>>) -> Vec<Told<C>> {
-        object.remember(&mut self.feed.state.write(), (self.wall)());
+        if object.has_news() {
+            object.remember(&mut self.feed.state.write(), (self.wall)());
+        }
         taken.into_iter().map(told).collect()
     }
 

@@ -1,6 +1,9 @@
 use std::sync::Arc;
 
+use serde_json::json;
+
 use super::*;
+use crate::spread::mark::Mark;
 use crate::spread::{api::WorkloadSpread, index::Spread};
 
 fn rules(subsets: &Value) -> Arc<Rules> {

@@ -74,7 +74,7 @@ fn a_noted_name_leads_back_to_its_subset_whatever_has_become_of_that() {
     let mut spread = spread(&two(), &json!({"1": array}));
     let before = spread.clone();
     for name in ["x", "y"] {
-        assert_eq!(named(name).take(&mut spread, NOW), Taken::Held(place("b", "")));
+        assert_eq!(named(name).take(&mut spread, NOW), Taken::Needless(place("b", "")));
     }
     assert_eq!(spread, before);
 }
@@ -172,4 +172,17 @@ fn who_was_left_out_of_the_count_meanwhile_gives_nothing_back() {
     let before = spread.clone();
     assert_eq!(returned("x", "a").take(&mut spread, NOW), Taken::Stale);
     assert_eq!(spread, before);
+}
+
+#[test]
+fn of_a_workload_that_has_grown_a_percentage_is_more_before_it_is_counted_anew() {
+    let counted = json!({"1": [{"name": "a", "replicas": 3, "missingReplicas": 0, "creatingPods": {"y": "2026-01-01T00:00:00Z"}},
+        {"name": "b", "replicas": 7, "missingReplicas": 0}]});
+    let mut spread = spread(&json!([{"name": "a", "maxReplicas": "30%"}, {"name": "b", "maxReplicas": "70%"}]), &counted);
+    let of_twenty = |name: &str| Take { total: Some(20), ..named(name) };
+    let gains: Vec<_> = ["u", "v", "w"].map(|name| of_twenty(name).take(&mut spread, NOW)).into();
+    assert_eq!(gains, [Taken::Taken(place("a", "")), Taken::Taken(place("a", "")), Taken::Taken(place("b", ""))]);
+    assert_eq!(books(&spread, "1"), "a:0(u+v+y/) b:6(w/)");
+    let of_ten = Take { total: Some(10), ..named("x") };
+    assert_eq!(of_ten.take(&mut spread, NOW), Taken::Taken(place("b", "")), "what was counted holds");
 }

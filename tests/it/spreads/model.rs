@@ -503,7 +503,7 @@ fn chosen(name: &str, usual: u64) -> u64 {
 
 #[test]
 fn no_interleaving_overfills_a_subset_or_loses_a_place() {
-    let (first, runs) = (chosen("OUTRIGGER_MODEL_SEED", 1), chosen("OUTRIGGER_MODEL_RUNS", 1_000));
+    let (first, runs) = (chosen("OUTRIGGER_MODEL_SEED", 1), chosen("OUTRIGGER_MODEL_RUNS", 300));
     println!("interleavings {first} to {}", first + runs - 1);
     let (mut placed, mut unplaced) = (0, 0);
     for seed in first..first + runs {
@@ -520,6 +520,6 @@ fn no_interleaving_overfills_a_subset_or_loses_a_place() {
 /// A proof that cannot fail is none.
 #[test]
 fn writes_that_do_not_look_at_versions_are_found_out() {
-    let broken = (1..200).filter(|seed| run(*seed, true).broken.is_some()).count();
-    assert!(broken > 20, "only {broken} interleavings");
+    let broken = (1..60).filter(|seed| run(*seed, true).broken.is_some()).count();
+    assert!(broken > 5, "only {broken} interleavings");
 }
