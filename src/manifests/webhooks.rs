@@ -71,8 +71,8 @@ fn validating_webhook(rendering: &Rendering, row: &Registration) -> ValidatingWe
     }
 }
 
-/// Pods without a budget or a place never wait for an answer of ours, nor do those that are on their way out or have finished: their nodes remove
-/// them also while we are down. Nor do changes of metadata alone, but for the label that takes a pod out of service.
+/// Pods without a budget or a place never wait for an answer of ours, nor do those that are on their way out or have finished: their
+/// nodes remove them also while we are down. Nor do changes of metadata alone, but for the label that takes a pod out of service.
 fn conditions(row: &Registration) -> Option<Vec<MatchCondition>> {
     let condition = |name: &str, expression: String| MatchCondition { name: name.to_owned(), expression };
     let has = |key: &str| format!("{key:?} in oldObject.metadata.annotations");

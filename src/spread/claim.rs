@@ -1,8 +1,12 @@
 //! Places in subsets, taken by new pods and given back by those that go. (reference: `workloadspread.md` §5.3, §6)
 //!
 //! Beside the reference: everything is decided on the copy of the spread that is written, or that was read for the purpose; so a pod is
-//! never told that there is no room where there is. A place is given back only if the pod was not left out of the count meanwhile. A pod whose patch cannot be merged takes no place. What is given back by a subset
-//! that has more pods than it may is not room. Who comes for a pod that was lost waits for its place ([`super::crew`]).
+//! never told that there is no room where there is. A place is given back only if the pod was not left out of the count meanwhile. A pod
+//! whose patch cannot be merged takes no place. What is given back by a subset that has more pods than it may is not room. Who comes for
+//! a pod that was lost waits for its place ([`super::crew`]).
+//!
+//! A claim is stale if what it was made from does not hold: a pod that goes has to be looked at once more, and one that comes for one
+//! that was lost has to be counted again in a moment.
 
 use std::sync::Arc;
 

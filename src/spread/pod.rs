@@ -105,7 +105,7 @@ pub fn note_key(pod: &Pod) -> Arc<str> {
     Arc::clone(id.unwrap_or(&pod.name))
 }
 
-/// The revision that a pod is counted under, by its labels; `None` if its owners have no revisions that count.
+/// The revision that a pod is counted under, by its labels; [`NO_REVISION`](super::keys::NO_REVISION) if its owners have none that count.
 /// (reference: `workloadspread.md` §4.4)
 pub fn revision<'l>(labels: &'l impl crate::base::selector::Labels, controller: Option<&Owner>) -> &'l str {
     let has_revisions =
