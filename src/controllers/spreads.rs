@@ -12,7 +12,7 @@ use crate::{
     spread::{
         index::Spread,
         picture::{Picture, Scaled},
-        plan::{Tally, needs_list, plan, strangers, tally},
+        plan::{Tally, look, strangers},
     },
     state::State,
 };
@@ -71,8 +71,8 @@ pub async fn planned(
 }
 
 fn made(picture: &Picture, now: Timestamp) -> Made {
-    let look = needs_list(picture, now).then(|| Arc::clone(&picture.spread.namespace));
-    Made { plan: plan(picture, now), tally: tally(picture, now), look }
+    let (plan, tally, needs_list) = look(picture, now);
+    Made { plan, tally, look: needs_list.then(|| Arc::clone(&picture.spread.namespace)) }
 }
 
 /// How many pods there should be, and which may be meant, where the mirror does not say so.

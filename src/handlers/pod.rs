@@ -53,19 +53,21 @@ fn begin<R: Reasons>(request: &Request<'_>, snapshot: &Snapshot<'_>, now: Timest
         return Verdict::allow();
     }
     let Some(object) = request.object else { return Verdict::deny(Denial::unreadable("request.object: missing")) };
-    let meta = match Meta::read(object) {
-        Ok(meta) => meta.unwrap_or_default(),
+    let read = match Meta::read(object) {
+        Ok(read) => read,
         Err(error) => return Verdict::deny(Denial::unreadable(error.to_string())),
     };
+    let bare = Meta::default();
+    let meta = read.as_ref().unwrap_or(&bare);
     // The kubelet runs its mirror pods as its files say, whatever stands in the API.
     if meta.annotation(MIRROR).is_some() {
         return Verdict::allow();
     }
     let namespace =
         [meta.namespace.as_ref(), request.namespace.as_ref(), "default"].into_iter().find(|name| !name.is_empty()).unwrap_or_default();
-    let arrival = Arrival { meta: &meta, object, namespace, review: (&request.uid, now) };
+    let arrival = Arrival { meta, object, namespace, review: (&request.uid, now) };
     match placing(arrival, &Learned::new(), snapshot) {
-        Placing::Free => Verdict::Decided(Raw { object, namespace }.decision(&Placing::Free, snapshot, now, reasons)),
+        Placing::Free => Verdict::Decided(Raw { object, meta: read.as_ref(), namespace }.decision(&Placing::Free, snapshot, now, reasons)),
         placing => {
             let waiting = Waiting {
                 object: object.to_owned(),
@@ -89,8 +91,10 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn raw(&self) -> Raw<'_> {
-        Raw { object: &self.object, namespace: &self.namespace }
+    fn decision<R: Reasons>(&self, placing: &Placing, snapshot: &Snapshot<'_>, now: Timestamp, reasons: &mut R) -> Decision {
+        // It was read before: the review would not have come this far.
+        let meta = Meta::read(&self.object).ok().flatten();
+        Raw { object: &self.object, meta: meta.as_ref(), namespace: &self.namespace }.decision(placing, snapshot, now, reasons)
     }
 
     fn go_on<R: Reasons>(self, placing: Placing, snapshot: &Snapshot<'_>, now: Timestamp, reasons: &mut R) -> Verdict {
@@ -98,7 +102,7 @@ impl Waiting {
             Placing::Claim(take) => {
                 // Which sets apply is said of the pod as it came.
                 if R::WANTS_ALL {
-                    drop(self.raw().decision(&Placing::Nowhere, snapshot, now, reasons));
+                    drop(self.decision(&Placing::Nowhere, snapshot, now, reasons));
                 }
                 let (is_dry_run, claims) = (self.is_dry_run, vec![Claim::Spread(take.clone())]);
                 Verdict::Claim(Claims::new(claims, is_dry_run, move |gains, snapshot, now| self.settled(&take, gains, snapshot, now)))
@@ -109,7 +113,7 @@ impl Waiting {
                 Verdict::Ask(Ask::then(vec![question], answered))
             }
             Placing::Ask(_) => self.unplaced("its owners are too many", snapshot, now),
-            known => Verdict::Decided(self.raw().decision(&known, snapshot, now, reasons)),
+            known => Verdict::Decided(self.decision(&known, snapshot, now, reasons)),
         }
     }
 
@@ -127,7 +131,7 @@ impl Waiting {
 
     /// Nobody can tell where the pod belongs: it is not held up for that.
     fn unplaced(&self, why: &str, snapshot: &Snapshot<'_>, now: Timestamp) -> Verdict {
-        let mut decision = self.raw().decision(&Placing::Nowhere, snapshot, now, &mut ());
+        let mut decision = self.decision(&Placing::Nowhere, snapshot, now, &mut ());
         decision.warnings.push(format!("the pod was given no place of a WorkloadSpread: {why}"));
         Verdict::Decided(decision)
     }
@@ -139,7 +143,7 @@ impl Waiting {
             Gain::Unit => (Placing::Nowhere, None),
             Gain::Unsettled(why) => (Placing::Nowhere, Some(why)),
         };
-        let mut decision = self.raw().decision(&placing, snapshot, now, &mut ());
+        let mut decision = self.decision(&placing, snapshot, now, &mut ());
         decision.warnings.extend(warning.map(|why| format!("WorkloadSpread {:?} gave the pod no place: {why}", take.spread)));
         decision
     }
@@ -147,12 +151,14 @@ impl Waiting {
 
 /// A pod as it came.
 #[derive(Clone, Copy)]
-struct Raw<'o> {
+struct Raw<'o, 'm> {
     object: &'o RawValue,
-    namespace: &'o str,
+    /// Its metadata; `None` if it has none.
+    meta: Option<&'m Meta<'o>>,
+    namespace: &'m str,
 }
 
-impl Raw<'_> {
+impl Raw<'_, '_> {
     /// What the pod becomes when its place is known.
     fn decision<R: Reasons>(self, placing: &Placing, snapshot: &Snapshot<'_>, now: Timestamp, reasons: &mut R) -> Decision {
         match self.decided(placing, snapshot, now, reasons) {
@@ -162,18 +168,18 @@ impl Raw<'_> {
     }
 
     fn decided<R: Reasons>(self, placing: &Placing, snapshot: &Snapshot<'_>, now: Timestamp, reasons: &mut R) -> Result<Decision, Denial> {
-        let Self { object, namespace } = self;
+        let Self { object, meta, namespace } = self;
         let unreadable = |error: DecodeError| Denial::unreadable(error.to_string());
-        let meta = Meta::read(object).map_err(unreadable)?;
-        let mut edits = Edits::of(match &meta {
+        let mut edits = Edits::of(match meta {
             None => Annotations::NoMetadata,
             Some(Meta { annotations: None, .. }) => Annotations::Absent,
             Some(_) => Annotations::Present,
         });
-        let meta = meta.unwrap_or_default();
-        let pod = Pod { meta: &meta, object, namespace };
+        let bare = Meta::default();
+        let meta = meta.unwrap_or(&bare);
+        let pod = Pod { meta, object, namespace };
         super::readiness_gate::add(pod, snapshot.gates, &mut edits).map_err(unreadable)?;
-        let decision = match after_placing(object, &meta, placing, &mut edits)? {
+        let decision = match after_placing(object, meta, placing, &mut edits)? {
             None => steps(pod, snapshot, now, &mut edits, reasons)?,
             Some(object) => {
                 let meta = Meta::read(&object).map_err(unreadable)?.unwrap_or_default();

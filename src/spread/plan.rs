@@ -64,7 +64,10 @@ pub struct Tally {
 
 /// Whether a plan would drop what it must not on the word of the watch alone: the pods of the namespace have to be listed first.
 pub fn needs_list(picture: &Picture, now: Timestamp) -> bool {
-    let found = find(picture, now);
+    is_list_needed(picture, &find(picture, now))
+}
+
+fn is_list_needed(picture: &Picture, found: &Found<'_>) -> bool {
     picture.listed_at.is_none() || found.revisions.values().any(|revision| revision.count.needs_list)
 }
 
@@ -73,29 +76,41 @@ pub fn strangers(picture: &Picture) -> impl Iterator<Item = &Arc<Pod>> {
     picture.pods.iter().filter(|pod| is_stranger(&picture.spread, pod) && !picture.fits.contains_key(&pod.uid))
 }
 
+/// The plan for a spread, what is counted elsewhere, and whether the pods have to be listed first: all from one look.
+pub fn look(picture: &Picture, now: Timestamp) -> (Plan, Tally, bool) {
+    let found = find(picture, now);
+    (planned(picture, &found, now), tallied(&found), is_list_needed(picture, &found))
+}
+
 /// What is counted of a spread.
 pub fn tally(picture: &Picture, now: Timestamp) -> Tally {
-    let found = find(picture, now);
+    tallied(&find(picture, now))
+}
+
+fn tallied(found: &Found<'_>) -> Tally {
     let lapsed = found.revisions.values().flat_map(|revision| &revision.count.missed).sum();
     Tally { lapsed, astray: found.groups.astray.iter().filter(|pod| pod.is_active()).count() }
 }
 
 /// The plan for a spread. Nothing is written about one that is being deleted.
 pub fn plan(picture: &Picture, now: Timestamp) -> Plan {
+    planned(picture, &find(picture, now), now)
+}
+
+fn planned(picture: &Picture, found: &Found<'_>, now: Timestamp) -> Plan {
     let spread = &*picture.spread;
     if spread.is_terminating {
         return Plan::default();
     }
-    let found = find(picture, now);
-    let status = status(picture, &found, now);
-    let mut plan = Plan { events: tell::events(picture, &found), ..Plan::default() };
+    let status = status(picture, found, now);
+    let mut plan = Plan { events: tell::events(picture, found), ..Plan::default() };
     if spread.rules.target.is_some() {
         let due = quiet_at(picture, now);
         // The places of those that are taken in have to be counted first: others may take them meanwhile.
         let is_stored = spread.has_status && status == spread.status;
         let adoptions = if is_stored { adoptions(picture, &found.groups) } else { Vec::new() };
         let costs = costs(picture, &found.groups);
-        let moves = moves(spread, &found);
+        let moves = moves(spread, found);
         plan.events.extend(moved(spread, &moves));
         let later = due.filter(|_| !costs.is_empty());
         let is_cut = moves.len() > MOVES || adoptions.len() > ADOPTIONS || (later.is_none() && costs.len() > COSTS);
