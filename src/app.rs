@@ -1,13 +1,10 @@
 //! Puts the rooms together: what starts in which order, and what ends in which.
 
-use std::{
-    future::IntoFuture,
-    io::{self, Write},
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+mod certificate;
+pub mod commands;
+mod signals;
+
+use std::{future::IntoFuture, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use axum::Router;
@@ -17,13 +14,13 @@ use parking_lot::RwLock;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use tokio::{
     net::{TcpListener, TcpSocket},
-    signal::unix::{SignalKind, signal},
     sync::{mpsc, watch},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use self::signals::Signals;
 use crate::{
-    args::{Common, Election, Inject, Manifests, Review, Serve},
+    args::{Common, Election, Serve},
     base::gates::Gates,
     cluster::{
         apply::Apply,
@@ -38,22 +35,19 @@ use crate::{
     },
     controllers::{Planner, protection::Lifter, runner::Runner},
     handlers,
-    manifests::{self, Rendering},
     offline::{
         self, claims as memory,
-        documents::{self, Document},
         files::{self, Folder, Objects},
-        pods, reviews,
     },
     plan::Key,
     server::{
         Limits,
         admin::{self, Readiness},
-        certs::{Files, Follow, Pem, Serving},
+        certs::Serving,
         http::{self, Outside},
         open_files,
         self_check::{self, SelfCheck},
-        throwaway, tls,
+        tls,
     },
     state::State,
     telemetry::{log, metrics::Metrics},
@@ -61,8 +55,6 @@ use crate::{
 
 /// How often manifest files are looked at.
 const MANIFESTS_EVERY: Duration = Duration::from_millis(500);
-/// How often certificate files are looked at.
-const CERTIFICATE_EVERY: Duration = Duration::from_secs(10);
 /// How long the admin port goes on for those who are asking when it is told to stop.
 const ADMIN_DRAIN: Duration = Duration::from_millis(500);
 
@@ -201,33 +193,6 @@ impl Running {
         Ok(())
     }
 
-    /// The serving certificate: from files, or made for a server without a cluster.
-    fn certificate(&self, arguments: &Serve) -> anyhow::Result<Arc<Serving>> {
-        let serve = |pem: &Pem| Serving::new(pem, &self.provider, &self.metrics);
-        if let (Some(chain), Some(key)) = (&arguments.tls_cert_file, &arguments.tls_key_file) {
-            let files = Files { chain: chain.clone(), key: key.clone() };
-            let loaded = files.read()?;
-            let serving = serve(&loaded).with_context(|| chain.display().to_string())?;
-            let follow = Follow {
-                files,
-                loaded,
-                every: CERTIFICATE_EVERY,
-                serving: serving.clone(),
-                provider: self.provider.clone(),
-                metrics: self.metrics.clone(),
-            };
-            self.tasks.spawn(follow.run(self.stop.clone()));
-            return Ok(serving);
-        }
-        if arguments.from.is_none() {
-            bail!("in a cluster a certificate is needed: --tls-cert-file and --tls-key-file");
-        }
-        let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
-        let pem = throwaway::pair(&arguments.certs, &names, now())?;
-        tracing::info!(ca = %arguments.certs.join("ca.crt").display(), "a throw-away certificate is served");
-        Ok(serve(&pem)?)
-    }
-
     /// All that the API server asks for.
     fn hooks(&self, outside: &Outside) -> Router {
         let limits = Limits::default();
@@ -298,97 +263,8 @@ fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     listen().with_context(|| format!("cannot listen on {address}"))
 }
 
-/// The signals that ask for an end.
-struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
 /// The one place where the offline doors and the start read the clock.
 fn now() -> Timestamp {
     #[expect(clippy::disallowed_methods, reason = "time enters the program here and in the server")]
     Timestamp::now()
-}
-
-fn offline_state(folder: &Path, common: &Common) -> anyhow::Result<(State, Vec<serde_json::Value>)> {
-    log::start(&common.log, common.log_format)?;
-    let gates = common.gates()?;
-    let folder = Folder { path: folder.to_owned(), own_namespace: common.namespace.clone(), gates };
-    Ok(folder.load()?)
-}
-
-fn read_all(files: &[PathBuf]) -> anyhow::Result<Vec<Document>> {
-    let mut all = Vec::new();
-    for file in files {
-        all.extend(documents::read(file)?);
-    }
-    Ok(all)
-}
-
-/// `outrigger inject`
-pub fn inject(arguments: &Inject) -> anyhow::Result<()> {
-    let (state, _) = offline_state(&arguments.from, &arguments.common)?;
-    let (mut out, mut notes) = (io::stdout().lock(), io::stderr().lock());
-    for (index, document) in read_all(&arguments.files)?.iter().enumerate() {
-        let injected = pods::inject(document, &state, now())?;
-        for warning in &injected.warnings {
-            writeln!(notes, "Warning: {warning}")?;
-        }
-        if arguments.why {
-            for reason in &injected.reasons {
-                writeln!(notes, "{} document {}: set {:?}: {}", document.file, document.number, reason.subject, reason.text)?;
-            }
-        }
-        if index > 0 && arguments.output == pods::Output::Yaml {
-            writeln!(out, "---")?;
-        }
-        out.write_all(injected.shown(arguments.output).map_err(|problem| document.error(".", problem))?.as_bytes())?;
-    }
-    Ok(())
-}
-
-/// `outrigger review`
-pub fn review(arguments: &Review) -> anyhow::Result<()> {
-    let (mut state, objects) = offline_state(&arguments.from, &arguments.common)?;
-    let mut out = io::stdout().lock();
-    for document in read_all(&arguments.files)? {
-        writeln!(out, "{}", reviews::answer(&document, &mut state, &objects, now())?)?;
-    }
-    Ok(())
-}
-
-/// `outrigger manifests`
-pub fn manifests(arguments: &Manifests) -> anyhow::Result<()> {
-    let rendering = Rendering { namespace: arguments.namespace.clone(), strict: arguments.strict, ..Rendering::default() };
-    match &arguments.out {
-        None => {
-            let mut out = io::stdout().lock();
-            for file in manifests::files(&rendering)? {
-                writeln!(out, "---\n# {}\n{}", file.path.display(), file.text)?;
-            }
-            Ok(())
-        }
-        Some(out) if arguments.check => {
-            let differences = manifests::check(&rendering, out)?;
-            if differences.is_empty() {
-                return Ok(());
-            }
-            let lines: Vec<_> = differences.iter().map(ToString::to_string).collect();
-            bail!("{} is not what would be rendered:\n{}", out.display(), lines.join("\n"))
-        }
-        Some(out) => Ok(manifests::write(&rendering, out)?),
-    }
 }

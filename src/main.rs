@@ -44,8 +44,8 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             runtime.shutdown_background();
             result
         }
-        Command::Inject(inject) => app::inject(&inject),
-        Command::Review(review) => app::review(&review),
-        Command::Manifests(manifests) => app::manifests(&manifests),
+        Command::Inject(inject) => app::commands::inject(&inject),
+        Command::Review(review) => app::commands::review(&review),
+        Command::Manifests(manifests) => app::commands::manifests(&manifests),
     }
 }
