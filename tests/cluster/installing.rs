@@ -1,28 +1,27 @@
 //! What is rendered, applied as it is to a cluster that has nothing of ours.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
-use kube::api::{ObjectMeta, PostParams};
 use outrigger::manifests::{self, Rendering};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::applying;
 use crate::estate::Estate;
-use crate::keys::Identity;
+use crate::keys::{Authority, Identity};
 use crate::support::deployment;
 use crate::watching::Watch;
 
-const NAMESPACE: &str = "outrigger-system";
+pub(crate) const NAMESPACE: &str = "outrigger-system";
 const HOSTS: [&str; 2] = ["outrigger-webhook.outrigger-system.svc", "outrigger-conversion.outrigger-system.svc"];
 
 /// All documents of the base, in the order of its kustomization.
-fn rendered() -> Result<Vec<Value>> {
-    let files = manifests::files(&Rendering::default())?;
+fn rendered(is_strict: bool) -> Result<Vec<Value>> {
+    let files = manifests::files(&Rendering { strict: is_strict, ..Rendering::default() })?;
     let text = |path: &str| files.iter().find(|file| file.path.as_os_str() == path).map(|file| file.text.as_str()).context(path.to_owned());
     let order = applying::documents(text("kustomization.yaml")?)?;
     let resources = order.first().and_then(|order| order.get("resources")).and_then(Value::as_array).context("no resources")?;
@@ -46,7 +45,7 @@ fn trust(document: &mut Value, authority: &str) {
     }
 }
 
-async fn available(estate: &Estate) -> Result<()> {
+pub(crate) async fn available(estate: &Estate) -> Result<()> {
     let deployments = Api::<Deployment>::namespaced(estate.client(), NAMESPACE);
     let is_available = |deployment: &Deployment| {
         let status = deployment.status.clone().unwrap_or_default();
@@ -55,21 +54,49 @@ async fn available(estate: &Estate) -> Result<()> {
     Watch::over(deployments).named("outrigger").until_it("our Deployment is available", is_available).await.map(drop)
 }
 
-pub(crate) async fn a_certificate_of_ones_own_will_do(estate: Estate) -> Result<()> {
-    let identity = Identity::for_hosts("outrigger", &HOSTS)?;
-    for mut document in rendered()? {
-        trust(&mut document, &identity.authority);
+/// Everything of ours, applied and running.
+pub(crate) struct Installation {
+    authority: Authority,
+}
+
+/// Applies what is rendered, and returns when our Deployment is available. Its certificate is one that the user has made.
+pub(crate) async fn install(estate: &Estate, is_strict: bool) -> Result<Installation> {
+    let installation = Installation { authority: Authority::new("outrigger")? };
+    for mut document in rendered(is_strict)? {
+        trust(&mut document, installation.authority());
         let is_namespace = document.get("kind").is_some_and(|kind| kind == "Namespace");
         applying::apply(&estate.client(), NAMESPACE, document).await?;
         if is_namespace {
-            let data = [("tls.crt", &identity.certificate), ("tls.key", &identity.key)];
-            let data = data.map(|(name, text)| (name.to_owned(), ByteString(text.clone().into_bytes())));
-            let metadata = ObjectMeta { name: Some("outrigger-serving-cert".to_owned()), ..ObjectMeta::default() };
-            let secret = Secret { metadata, data: Some(data.into()), ..Secret::default() };
-            Api::namespaced(estate.client(), NAMESPACE).create(&PostParams::default(), &secret).await?;
+            installation.serve(estate, true).await?;
         }
     }
-    available(&estate).await?;
+    available(estate).await?;
+    Ok(installation)
+}
+
+impl Installation {
+    /// Who has signed the certificates of our servers.
+    pub(crate) fn authority(&self) -> &str {
+        self.authority.pem()
+    }
+
+    fn certificate(&self, is_good: bool) -> Result<Identity> {
+        self.authority.sign("outrigger", &HOSTS, is_good)
+    }
+
+    /// Puts a new certificate into the Secret that our servers read: a good one, or one that has expired.
+    pub(crate) async fn serve(&self, estate: &Estate, is_good: bool) -> Result<()> {
+        let identity = self.certificate(is_good)?;
+        let data =
+            [("tls.crt", &identity.certificate), ("tls.key", &identity.key)].map(|(name, text)| (name, BASE64_STANDARD.encode(text)));
+        let secret =
+            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "outrigger-serving-cert"}, "data": BTreeMap::from(data)});
+        applying::apply(&estate.client(), NAMESPACE, secret).await.map(drop)
+    }
+}
+
+pub(crate) async fn a_certificate_of_ones_own_will_do(estate: Estate) -> Result<()> {
+    install(&estate, false).await?;
     let sandbox = estate.sandbox("first").await?;
     sandbox.apply_yaml(SET).await?;
     sandbox.create(&deployment("web").replicas(3).label("mesh", "on").build()).await?;

@@ -9,6 +9,7 @@ mod applying;
 mod binaries;
 mod budgets;
 mod changing;
+mod chaos;
 mod control_plane;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod counting;
@@ -144,6 +145,12 @@ fn about_the_cluster(house: &Arc<House>) -> Vec<Trial> {
 fn on_estates(house: &Arc<House>) -> Vec<Trial> {
     trials![house:
         on_an_estate installing::a_certificate_of_ones_own_will_do,
+        on_an_estate chaos::all_replicas_killed_hold_up_nothing_but_what_is_guarded,
+        on_an_estate chaos::servers_that_hang_hold_up_nothing_but_what_is_guarded,
+        on_an_estate chaos::a_network_that_is_gone_holds_up_nothing_but_what_is_guarded,
+        on_an_estate chaos::all_starts_at_once_with_strict_configurations,
+        on_an_estate chaos::a_rolling_restart_under_five_hundred_reviews_a_second_fails_none,
+        on_an_estate chaos::an_expired_certificate_holds_up_nothing_but_what_is_guarded,
     ]
 }
 
