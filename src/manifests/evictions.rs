@@ -40,8 +40,9 @@ fn policy(rendering: &Rendering) -> ValidatingAdmissionPolicy {
     ValidatingAdmissionPolicy {
         metadata: cluster_wide(POLICY),
         spec: Some(ValidatingAdmissionPolicySpec {
-            // Should the definition of budgets ever be gone, this must not hold up every drain.
-            failure_policy: Some("Ignore".to_owned()),
+            // Should the definition of budgets ever be gone, this must not hold up every drain. The price: an API server that has just
+            // started does not know the budgets for some seconds.
+            failure_policy: Some(if rendering.strict { "Fail" } else { "Ignore" }.to_owned()),
             param_kind: Some(ParamKind {
                 api_version: Some("policy.kruise.io/v1beta1".to_owned()),
                 kind: Some("PodUnavailableBudget".to_owned()),
