@@ -10,6 +10,8 @@ use k8s_openapi::api::admissionregistration::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
+use serde_json::{Value, json};
+
 use super::{ManifestError, Rendering, cluster_wide, webhooks::elsewhere, yaml};
 use crate::budget::keys::JUDGED;
 
@@ -34,6 +36,12 @@ pub(super) fn documents(rendering: &Rendering) -> Result<Vec<String>, ManifestEr
         },
     };
     Ok(vec![yaml(&policy(rendering))?, yaml(&binding)?])
+}
+
+/// What strict manifests say otherwise.
+pub(super) fn strict() -> Value {
+    json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": {"name": POLICY},
+        "spec": {"failurePolicy": "Fail"}})
 }
 
 fn policy(rendering: &Rendering) -> ValidatingAdmissionPolicy {

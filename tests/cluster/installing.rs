@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
+use kube::api::{Patch, PatchParams};
 use outrigger::manifests::{self, Rendering};
 use serde_json::{Value, json};
 
@@ -19,17 +20,19 @@ use crate::watching::Watch;
 pub(crate) const NAMESPACE: &str = "outrigger-system";
 const HOSTS: [&str; 2] = ["outrigger-webhook.outrigger-system.svc", "outrigger-conversion.outrigger-system.svc"];
 
-/// All documents of the base, in the order of its kustomization.
+/// All documents of an installation, in their order.
 fn rendered(is_strict: bool) -> Result<Vec<Value>> {
-    let files = manifests::files(&Rendering { strict: is_strict, ..Rendering::default() })?;
-    let text = |path: &str| files.iter().find(|file| file.path.as_os_str() == path).map(|file| file.text.as_str()).context(path.to_owned());
-    let order = applying::documents(text("kustomization.yaml")?)?;
-    let resources = order.first().and_then(|order| order.get("resources")).and_then(Value::as_array).context("no resources")?;
-    let mut documents = Vec::new();
-    for path in resources.iter().filter_map(Value::as_str) {
-        documents.extend(applying::documents(text(path)?)?);
-    }
-    Ok(documents)
+    let rendering = Rendering { strict: is_strict, ..Rendering::default() };
+    let files = manifests::installation(&rendering)?;
+    let documents: Result<Vec<_>> = files.iter().map(|file| applying::documents(&file.text)).collect();
+    Ok(documents?.concat())
+}
+
+/// What mounts a certificate that others make.
+fn mounted() -> Result<Value> {
+    let files = manifests::files(&Rendering::default())?;
+    let patch = files.iter().find(|file| file.path.as_os_str() == "cert-manager/deployment.yaml").context("no such patch")?;
+    applying::documents(&patch.text)?.pop().context("an empty patch")
 }
 
 /// Puts the authority where an API server looks for it.
@@ -65,7 +68,12 @@ pub(crate) async fn install(estate: &Estate, is_strict: bool) -> Result<Installa
     for mut document in rendered(is_strict)? {
         trust(&mut document, installation.authority());
         let is_namespace = document.get("kind").is_some_and(|kind| kind == "Namespace");
+        let is_deployment = document.get("kind").is_some_and(|kind| kind == "Deployment");
         applying::apply(&estate.client(), NAMESPACE, document).await?;
+        if is_deployment {
+            let deployments = Api::<Deployment>::namespaced(estate.client(), NAMESPACE);
+            deployments.patch("outrigger", &PatchParams::default(), &Patch::Strategic(mounted()?)).await?;
+        }
         if is_namespace {
             installation.serve(estate, true).await?;
         }

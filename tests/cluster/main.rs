@@ -41,6 +41,7 @@ mod placing;
 mod protection;
 mod recovery;
 mod reviews;
+mod rights;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod rollout;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
@@ -54,6 +55,7 @@ mod supervisor;
 mod support;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod takeover;
+mod tools;
 mod traffic;
 mod watching;
 mod webhooks;
@@ -92,9 +94,10 @@ fn run_tests() -> Result<ExitCode> {
     rustls::crypto::aws_lc_rs::default_provider().install_default().ok().context("a second TLS provider")?;
     let house = Arc::new(House { runtime: Runtime::new()?, cluster: OnceLock::new(), estates: Semaphore::new(1) });
     let conclusion = libtest_mimic::run(&arguments, trials(&house));
+    let refused = house.nobody_was_refused();
     // The last owner: the control plane ends here, and is gone when `drop` returns.
     drop(house);
-    Ok(conclusion.exit_code())
+    refused.map(|()| conclusion.exit_code())
 }
 
 /// How a test runs, its module, its name.
@@ -123,6 +126,7 @@ fn about_the_cluster(house: &Arc<House>) -> Vec<Trial> {
     trials![house:
         plain leftovers::nothing_is_left_when_the_tests_are_killed,
         plain leftovers::nothing_is_left_when_the_tests_end,
+        plain rights::a_refused_request_is_found_in_the_audit_log,
         beside_others simulated::a_deployment_comes_up_on_simulated_nodes,
         beside_others simulated::pods_can_be_spread_over_three_zones,
         beside_others simulated::a_stateful_set_comes_up_with_its_volumes,
@@ -293,8 +297,10 @@ where
     in_cluster(house, name, async move |cluster| {
         let _one = estates.estates.acquire().await?;
         let estate = Estate::start(&cluster).await?;
+        let its = Arc::clone(&estate.cluster);
         let tested = tokio::time::timeout(ESTATE_LIMIT, test(estate)).await;
-        tested.with_context(|| format!("it takes longer than {} s", ESTATE_LIMIT.as_secs()))?
+        tested.with_context(|| format!("it takes longer than {} s", ESTATE_LIMIT.as_secs()))??;
+        rights::nobody_was_refused(&its.plane)
     })
 }
 
@@ -342,6 +348,14 @@ enum Availability {
 }
 
 impl House {
+    /// The end of all tests: servers have asked for nothing that they may not.
+    fn nobody_was_refused(&self) -> Result<()> {
+        match self.cluster.get() {
+            Some(Availability::Up(cluster)) => rights::nobody_was_refused(&cluster.plane),
+            _ => Ok(()),
+        }
+    }
+
     fn cluster(&self) -> &Availability {
         self.cluster.get_or_init(|| match binaries::what_is_missing() {
             Some(why) => Availability::Impossible(why),
