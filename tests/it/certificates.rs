@@ -69,7 +69,8 @@ impl Secret {
         let server = start_with(patient(), trust, serving, metrics).await;
         let every = Duration::from_millis(5);
         let (serving, metrics) = (Arc::clone(&server.serving), Arc::clone(&server.metrics));
-        let follow = Follow { files, loaded, every, serving, provider: provider(), metrics };
+        let readiness = Readiness::default();
+        let follow = Follow { files, loaded, every, serving, provider: provider(), metrics, readiness };
         TaskTracker::new().spawn(follow.run(server.stop.clone()));
         server
     }
