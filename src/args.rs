@@ -24,7 +24,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the admission server, in a cluster or over a folder of manifests
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Show what pods, or the pod templates of workloads, look like after admission
     Inject(Inject),
     /// Answer recorded AdmissionReviews

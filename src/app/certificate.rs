@@ -30,7 +30,7 @@ impl Running {
     /// that sends each request once.
     pub(super) fn certificate(&self, arguments: &Serve, cluster: Option<Client>) -> anyhow::Result<Arc<Serving>> {
         if let (Some(chain), Some(key)) = (&arguments.tls_cert_file, &arguments.tls_key_file) {
-            return self.from_files(Files { chain: chain.clone(), key: key.clone() });
+            return self.follow_files(Files { chain: chain.clone(), key: key.clone() });
         }
         if let Some(client) = cluster {
             return self.self_managed(arguments, client);
@@ -38,14 +38,14 @@ impl Running {
         let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
         let pem = throwaway::pair(&arguments.certs, &names, now())?;
         tracing::info!(ca = %arguments.certs.join("ca.crt").display(), "a throw-away certificate is served");
-        Ok(self.serve(&pem)?)
+        self.serve(&pem)
     }
 
     fn serve(&self, pem: &Pem) -> anyhow::Result<Arc<Serving>> {
         Ok(Serving::new(pem, &self.provider, &self.metrics)?)
     }
 
-    fn from_files(&self, files: Files) -> anyhow::Result<Arc<Serving>> {
+    fn follow_files(&self, files: Files) -> anyhow::Result<Arc<Serving>> {
         let loaded = files.read()?;
         let serving = self.serve(&loaded).with_context(|| files.chain.display().to_string())?;
         let follow = Follow {

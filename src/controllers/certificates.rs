@@ -33,7 +33,7 @@ use crate::{
         admin::Readiness,
         authority::{
             Certificate, Moment, Times, certificates,
-            contents::{Contents, Meaning},
+            contents::{Contents, Meaning, Means},
             issue,
             plan::{self, Carried, Held, Replica, Signing, Step},
             to_pem,
@@ -193,7 +193,7 @@ impl Keeper {
     /// Takes a step of the Secret; fails in words. Where another replica was faster it is looked at again.
     async fn write(&mut self, step: Step, contents: &Contents, version: Option<&Version>, now: Moment) -> Result<(), String> {
         let made = issue::authority(&self.own.times, now).map_err(|error| format!("has no CA, and none can be made: {error}"))?;
-        let after = contents.after(step, Some(&made), self.memory.signer(), &self.own.times, now);
+        let after = contents.after(step, Means { made: Some(&made), before: self.memory.signer() }, &self.own.times, now);
         match self.own.secret.write(version, &after.data, after.annotations).await {
             Ok(()) => {
                 tracing::info!(secret = self.own.secret.name, step = said(step), "the certificate authority has changed");
@@ -225,12 +225,12 @@ impl Keeper {
         if !plan::renews(self.memory.leaf.as_ref(), &signing, &self.own.times, now) {
             return;
         }
-        let signed = signer.leaf(&self.own.names, &self.own.times, now).and_then(|(leaf, pem)| {
+        let renewed = signer.leaf(&self.own.names, &self.own.times, now).and_then(|(leaf, pem)| {
             self.own.serving.replace(&pem, &self.own.provider, &self.own.metrics).map_err(|error| error.to_string())?;
             Ok(leaf)
         });
-        self.tidings.signed(signed.as_ref().err().map(String::as_str));
-        if let Ok(leaf) = signed {
+        self.tidings.signed(renewed.as_ref().err().map(String::as_str));
+        if let Ok(leaf) = renewed {
             tracing::info!(ends = %tidings::shown(leaf.ends), "a new serving certificate was signed");
             self.memory.leaf = Some(leaf);
         }
@@ -267,13 +267,13 @@ impl Keeper {
                 }
             }
         }
-        self.tidings.bundles(missing, complaints);
+        self.tidings.bundles(missing, &complaints);
         is_done
     }
 
     /// What a leader says, we do not.
     fn follow(&mut self) -> bool {
-        self.tidings.bundles(0, Vec::new());
+        self.tidings.bundles(0, &[]);
         true
     }
 

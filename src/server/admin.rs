@@ -56,7 +56,8 @@ impl Readiness {
 
     /// What somebody should look at, a line each.
     pub fn warnings(&self) -> String {
-        self.0.warnings.lock().iter().map(|(topic, text)| format!("warning: {topic}: {text}\n")).collect()
+        let warnings = self.0.warnings.lock();
+        warnings.iter().fold(String::new(), |all, (topic, text)| all + "warning: " + topic + ": " + text + "\n")
     }
 
     /// Whether all of these hold.

@@ -11,7 +11,10 @@ use std::{
 };
 
 use outrigger::{
-    server::certs::{Files, Follow, Pem, Serving},
+    server::{
+        admin::Readiness,
+        certs::{Files, Follow, Pem, Serving},
+    },
     telemetry::metrics::Metrics,
 };
 use rustls::ClientConfig;

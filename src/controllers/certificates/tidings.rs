@@ -107,7 +107,7 @@ impl Tidings {
     }
 
     /// How many objects lack the bundle, and what is wrong with which.
-    pub(super) fn bundles(&mut self, missing: i64, complaints: Vec<String>) {
+    pub(super) fn bundles(&mut self, missing: i64, complaints: &[String]) {
         self.metrics.bundles_missing.set(missing);
         self.warn(BUNDLES, (!complaints.is_empty()).then(|| complaints.join("; ")));
     }

@@ -47,6 +47,15 @@ pub struct Meaning {
     pub signer: Option<Signer>,
 }
 
+/// What some steps want.
+#[derive(Clone, Copy, Default)]
+pub struct Means<'a> {
+    /// A new CA.
+    pub made: Option<&'a Made>,
+    /// Who signed until the Secret was gone.
+    pub before: Option<&'a Signer>,
+}
+
 impl Contents {
     /// What they mean. Never fails: what cannot be used says why.
     pub fn read(&self) -> Meaning {
@@ -114,11 +123,11 @@ impl Contents {
         Ok((Held::Theirs { signing: signer.certificate().clone(), others }, signer))
     }
 
-    /// The contents after a step. `made` is a new CA, for those steps that want one, `before` the signer that is put back; without what it
-    /// wants a step changes nothing. What others keep in the Secret stays there.
-    pub fn after(&self, step: Step, made: Option<&Made>, before: Option<&Signer>, times: &Times, now: Moment) -> Self {
+    /// The contents after a step. Without what it wants a step changes nothing. What others keep in the Secret stays there.
+    #[must_use]
+    pub fn after(&self, step: Step, means: Means<'_>, times: &Times, now: Moment) -> Self {
         let mut after = self.clone();
-        match (step, made, before) {
+        match (step, means.made, means.before) {
             (Step::Make, Some(made), _) => after.sign_with(made, &[]),
             (Step::Restore, Some(made), Some(before)) => {
                 after.sign_with(&before.made(), &[]);

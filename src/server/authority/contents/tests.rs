@@ -16,7 +16,11 @@ fn made(now: Moment) -> Made {
     issue::authority(&TIMES, START + now).unwrap()
 }
 
-static FIRST: LazyLock<Contents> = LazyLock::new(|| Contents::default().after(Step::Make, Some(&made(0)), None, &TIMES, START));
+fn with_new(made: &Made) -> Means<'_> {
+    Means { made: Some(made), ..Means::default() }
+}
+
+static FIRST: LazyLock<Contents> = LazyLock::new(|| Contents::default().after(Step::Make, with_new(&made(0)), &TIMES, START));
 
 fn with(contents: &Contents, name: &str, value: &[u8]) -> Contents {
     let mut changed = contents.clone();
@@ -33,7 +37,7 @@ fn a_whole_exchange_is_written_as_it_is_meant() {
         [Step::Make, Step::Prepare, Step::Trust, Step::Distrust, Step::Trust, Step::Promote, Step::Prepare, Step::Retire, Step::Make];
     for (number, step) in (0..).zip(steps) {
         let (made, now) = (made(number * 10), START + number * 10);
-        contents = contents.after(step, Some(&made), None, &TIMES, now);
+        contents = contents.after(step, with_new(&made), &TIMES, now);
         expected = stepped(&expected, step, &made.certificate, &TIMES, now);
         let read = contents.read();
         assert_eq!(read.held, expected, "after {step:?}");
@@ -49,15 +53,15 @@ fn a_whole_exchange_is_written_as_it_is_meant() {
 #[test]
 fn a_deleted_secret_is_put_back_with_the_next_ca_beside_it() {
     let (signer, next) = (FIRST.read().signer.unwrap(), made(20));
-    let restored = Contents::default().after(Step::Restore, Some(&next), Some(&signer), &TIMES, START + 20);
+    let restored = Contents::default().after(Step::Restore, Means { made: Some(&next), before: Some(&signer) }, &TIMES, START + 20);
     let Held::Ours(ours) = held(&restored) else { panic!("{restored:?}") };
     assert_eq!((&ours.signing, ours.next.as_ref()), (signer.certificate(), Some(&next.certificate)));
 }
 
 #[test]
 fn a_ca_that_ends_while_it_is_exchanged_is_trusted_no_more() {
-    let prepared = FIRST.after(Step::Prepare, Some(&made(8_000)), None, &TIMES, START + 8_000);
-    let promoted = prepared.after(Step::Promote, None, None, &TIMES, START + 12_001);
+    let prepared = FIRST.after(Step::Prepare, with_new(&made(8_000)), &TIMES, START + 8_000);
+    let promoted = prepared.after(Step::Promote, Means::default(), &TIMES, START + 12_001);
     let Held::Ours(ours) = held(&promoted) else { panic!("{promoted:?}") };
     assert_eq!((ours.others, ours.others_until, ours.next), (vec![], None, None));
 }
@@ -74,7 +78,7 @@ fn empty_is_nothing_and_all_else_is_something() {
 #[test]
 fn garbage_is_unusable_and_says_where() {
     let other = made(5);
-    let prepared = FIRST.after(Step::Prepare, Some(&other), None, &TIMES, START);
+    let prepared = FIRST.after(Step::Prepare, with_new(&other), &TIMES, START);
     let mut late = FIRST.clone();
     late.annotations.insert(TRUSTED_SINCE.to_owned(), "soon".to_owned());
     let mut no_key = FIRST.clone();
