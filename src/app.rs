@@ -94,13 +94,14 @@ pub async fn serve(arguments: Serve) -> anyhow::Result<()> {
     };
     let signals = Signals::new()?;
     running.readiness.expect(self_check::CONDITION);
-    let (objects, outside) = if let Some(folder) = &arguments.from {
+    let (objects, outside, cluster) = if let Some(folder) = &arguments.from {
         let (objects, outside) = running.follow_folder(folder, &arguments.common, gates)?;
-        (Some(objects), outside)
+        (Some(objects), outside, None)
     } else {
-        (None, running.follow_cluster(&arguments).await?)
+        let (outside, cluster) = running.follow_cluster(&arguments).await?;
+        (None, outside, Some(cluster))
     };
-    let serving = running.certificate(&arguments)?;
+    let serving = running.certificate(&arguments, cluster)?;
     let (listener, admin) = (bind(arguments.listen)?, bind(arguments.admin)?);
     let address = listener.local_addr()?;
     tracing::info!(reviews = %address, admin = %admin.local_addr()?, "serving");
@@ -134,8 +135,9 @@ impl Running {
         Ok((Arc::new(move || objects.read().clone()), Outside { settled: Some(settled), asked: Some(asked) }))
     }
 
-    /// Follows the cluster; gives who answers the questions of handlers, and who takes what they claim.
-    async fn follow_cluster(&self, arguments: &Serve) -> anyhow::Result<Outside> {
+    /// Follows the cluster; gives who answers the questions of handlers and who takes what they claim, and a client that sends each
+    /// request once.
+    async fn follow_cluster(&self, arguments: &Serve) -> anyhow::Result<(Outside, Client)> {
         let (common, election) = (&arguments.common, &arguments.election);
         let times =
             Times::new(election.leader_elect_lease_duration, election.leader_elect_renew_deadline, election.leader_elect_retry_period)?;
@@ -155,8 +157,8 @@ impl Running {
         self.tasks.spawn(feed.clone().configuration(client.clone(), common.namespace.clone(), self.stop.clone()));
         let once = client::client(cluster, Repeats::Caller)?;
         let turnstile = Counter::new(once.clone(), feed.clone(), self.tasks.clone(), Arc::new(now));
-        self.reconcile(once, feed, common.namespace.clone(), incoming);
-        Ok(Outside { asked: Some(ask::asked(client, &common.namespace)), settled: Some(turnstile.settled()) })
+        self.reconcile(once.clone(), feed, common.namespace.clone(), incoming);
+        Ok((Outside { asked: Some(ask::asked(client, &common.namespace)), settled: Some(turnstile.settled()) }, once))
     }
 
     fn reconcile(&self, client: Client, feed: Feed, own_namespace: String, touched: mpsc::UnboundedReceiver<Key>) {
