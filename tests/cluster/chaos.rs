@@ -19,7 +19,7 @@ use self::usage::{FREE, GUARDED, Usage, ensure_none_failed, told};
 use crate::binaries::say;
 use crate::control_plane::eventually;
 use crate::estate::{Estate, OURS, Server};
-use crate::installing::{self, Installation};
+use crate::installing;
 use crate::support::{Sandbox, deployment};
 use crate::watching::Watch;
 
@@ -45,14 +45,18 @@ spec:
 /// An installation that is in use.
 struct Scene {
     estate: Estate,
-    installation: Installation,
     usage: Usage,
     _namespaces: [Sandbox; 2],
 }
 
 impl Scene {
     async fn set(estate: Estate, is_strict: bool) -> Result<Self> {
-        let installation = installing::install(&estate, is_strict).await?;
+        installing::install(&estate, is_strict).await?;
+        Self::use_it(estate).await
+    }
+
+    /// With all that is installed already.
+    async fn use_it(estate: Estate) -> Result<Self> {
         let (free, guarded) = (estate.sandbox("free").await?, estate.sandbox("guarded").await?);
         // A configuration is obeyed a moment after it was applied.
         eventually("set", Duration::from_secs(20), async || free.apply_yaml(SET).await.map(drop)).await?;
@@ -63,7 +67,7 @@ impl Scene {
         ensure!(pods.iter().all(|pod| is_linked(&pod)), "a pod is not linked to its budget");
         let names: Vec<_> = pods.iter().map(ResourceExt::name_any).collect();
         let usage = Usage::begin(&free, &guarded, &names, "mesh").await?;
-        let scene = Self { estate, installation, usage, _namespaces: [free, guarded] };
+        let scene = Self { estate, usage, _namespaces: [free, guarded] };
         let begun = Instant::now();
         scene.until_works(begun).await.context("before anything happened")?;
         Ok(scene)
@@ -164,8 +168,9 @@ pub(crate) async fn a_network_that_is_gone_holds_up_nothing_but_what_is_guarded(
 }
 
 pub(crate) async fn an_expired_certificate_holds_up_nothing_but_what_is_guarded(estate: Estate) -> Result<()> {
-    let scene = Scene::set(estate, false).await?;
-    scene.installation.serve(&scene.estate, false).await?;
+    let installation = installing::install_with_certificate(&estate).await?;
+    let scene = Scene::use_it(estate).await?;
+    installation.serve(&scene.estate, false).await?;
     // Connections that are open are not looked at again.
     scene.estate.kubelet.kill_all()?;
     scene.estate.kubelet.release();
@@ -177,7 +182,7 @@ pub(crate) async fn an_expired_certificate_holds_up_nothing_but_what_is_guarded(
     let settled = Instant::now() + Duration::from_secs(3);
     scene.lasts(settled, 10).await?;
     scene.outage("certificate expired", settled)?;
-    scene.installation.serve(&scene.estate, true).await?;
+    installation.serve(&scene.estate, true).await?;
     scene.comes_back("certificate expired", Duration::from_secs(30)).await
 }
 
@@ -206,7 +211,7 @@ pub(crate) async fn all_starts_at_once_with_strict_configurations(estate: Estate
 
 pub(crate) async fn a_rolling_restart_under_five_hundred_reviews_a_second_fails_none(estate: Estate) -> Result<()> {
     let scene = Scene::set(estate, true).await?;
-    let crowd = Crowd::begin(&scene.estate, scene.installation.authority(), 500).await?;
+    let crowd = Crowd::begin(&scene.estate, &installing::authority(&scene.estate).await?, 500).await?;
     let begun = Instant::now();
     let deployments = Api::<Deployment>::namespaced(scene.estate.client(), installing::NAMESPACE);
     let restart = json!({"spec": {"template": {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "now"}}}}});

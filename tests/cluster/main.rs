@@ -148,6 +148,7 @@ fn about_the_cluster(house: &Arc<House>) -> Vec<Trial> {
 
 fn on_estates(house: &Arc<House>) -> Vec<Trial> {
     trials![house:
+        on_an_estate installing::one_apply_is_all_it_takes,
         on_an_estate installing::a_certificate_of_ones_own_will_do,
         on_an_estate chaos::all_replicas_killed_hold_up_nothing_but_what_is_guarded,
         on_an_estate chaos::servers_that_hang_hold_up_nothing_but_what_is_guarded,

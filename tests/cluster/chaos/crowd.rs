@@ -33,6 +33,8 @@ impl Crowd {
         let http = reqwest::Client::builder().add_root_certificate(authority).no_proxy().resolve(&host, ([127, 0, 0, 1], port).into());
         let http = http.timeout(Duration::from_secs(5)).build()?;
         let url = format!("https://{host}:{port}/mutate-pod");
+        // The first one opens the connection that all share.
+        ask(&http, &url, u64::MAX).await?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let crowd = Self { answered: Arc::default(), failures: Arc::default(), slowest: Arc::default(), stop, tasks };
         let (answered, failures, slowest) = (Arc::clone(&crowd.answered), Arc::clone(&crowd.failures), Arc::clone(&crowd.slowest));
