@@ -59,6 +59,9 @@ pub struct Serve {
     /// Serve these manifests instead of a cluster
     #[arg(long, env = "OUTRIGGER_FROM", value_name = "DIR")]
     pub from: Option<PathBuf>,
+    /// Only watch: let every request pass as it is, write nothing, and tell what would have been done
+    #[arg(long, env = "OUTRIGGER_SHADOW")]
+    pub shadow: bool,
     /// Where reviews are answered, over TLS
     #[arg(long, env = "OUTRIGGER_LISTEN", default_value = "0.0.0.0:9443", value_name = "ADDR")]
     pub listen: SocketAddr,
