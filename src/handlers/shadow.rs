@@ -4,6 +4,7 @@
 //! both agree. Injection never takes sidecars away, so what the other one did and we would not have done is looked for by the marks that
 //! it leaves on new pods.
 
+use jiff::Timestamp;
 use serde_json::value::RawValue;
 
 use super::{
@@ -22,8 +23,6 @@ use crate::{
     spread::{keys::MATCHED, mark::Mark},
     state::Snapshot,
 };
-
-use jiff::Timestamp;
 
 /// What would have been done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,11 +44,13 @@ pub fn judged(request: &Request<'_>, decision: &Decision, snapshot: &Snapshot<'_
         Outcome::Deny(denial) => return Would::Deny(denial.message.clone()),
         Outcome::Allow(edits) => edits,
     };
-    let effects = request.object.map(|object| edits.effects(object)).unwrap_or_default();
+    // What is written into an eviction is a mark that it was judged. It is not stored.
+    let object = request.object.filter(|_| request.sub_resource != "eviction");
+    let effects = object.map(|object| edits.effects(object)).unwrap_or_default();
     if !effects.is_empty() {
         return Would::Patch(effects);
     }
-    let left_out = request.object.map(|object| left_out(request, object, snapshot, now)).unwrap_or_default();
+    let left_out = object.map(|object| left_out(request, object, snapshot, now)).unwrap_or_default();
     if left_out.is_empty() { Would::Allow } else { Would::LeaveOut(left_out) }
 }
 

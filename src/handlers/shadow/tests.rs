@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     admission::review,
     base::gates::Gates,
-    handlers::{Verdict, objects, pod::mutate},
+    handlers::{Verdict, guard, objects, pod::mutate},
     state::State,
 };
 
@@ -111,6 +111,18 @@ fn marks_mean_something_on_new_pods_alone() {
     .to_string();
     let request = review::read(body.as_bytes()).unwrap();
     assert_eq!(judged(&request, &Decision::default(), &state(&[]).snapshot(), NOW), Would::Allow);
+}
+
+#[test]
+fn the_mark_of_a_judged_eviction_is_no_difference() {
+    let body = json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": {
+        "uid": "u", "operation": "CREATE", "resource": {"group": "", "version": "v1", "resource": "pods"}, "subResource": "eviction",
+        "namespace": "shop", "name": "web-1", "object": {"kind": "Eviction", "metadata": {"name": "web-1"}}}})
+    .to_string();
+    let (request, state) = (review::read(body.as_bytes()).unwrap(), state(&[]));
+    let decision = decided(guard::mark_eviction(&request, &state.snapshot(), NOW), &state);
+    assert!(matches!(&decision.outcome, Outcome::Allow(edits) if !edits.is_empty()), "{decision:?}");
+    assert_eq!(judged(&request, &decision, &state.snapshot(), NOW), Would::Allow);
 }
 
 #[test]
