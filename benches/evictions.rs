@@ -26,6 +26,9 @@ mod nodes;
 mod outrigger;
 #[path = "../tests/cluster/reviews.rs"]
 mod reviews;
+#[path = "../tests/cluster/rights.rs"]
+#[expect(dead_code, reason = "only the tests look for what was refused")]
+mod rights;
 #[path = "evictions/scenario.rs"]
 mod scenario;
 #[path = "../tests/cluster/supervisor.rs"]

@@ -24,6 +24,9 @@ mod nodes;
 #[path = "../tests/cluster/outrigger.rs"]
 #[expect(dead_code, reason = "only the tests speak to it")]
 mod outrigger;
+#[path = "../tests/cluster/rights.rs"]
+#[expect(dead_code, reason = "only the tests look for what was refused")]
+mod rights;
 #[path = "rollout/scenario.rs"]
 mod scenario;
 #[path = "../tests/cluster/supervisor.rs"]

@@ -24,6 +24,9 @@ mod outrigger;
 #[path = "../tests/cluster/placing.rs"]
 #[expect(dead_code, clippy::indexing_slicing, reason = "only the tests need all of it")]
 mod placing;
+#[path = "../tests/cluster/rights.rs"]
+#[expect(dead_code, reason = "only the tests look for what was refused")]
+mod rights;
 #[path = "scale_up/scenario.rs"]
 mod scenario;
 #[path = "../tests/cluster/supervisor.rs"]

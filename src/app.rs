@@ -153,6 +153,7 @@ impl Running {
         // Who only watches does nothing about what changes.
         let interested = (!arguments.shadow).then_some(touched);
         let feed = Feed::new(self.state.clone(), self.readiness.clone(), self.metrics.clone(), interested);
+        let feed = if arguments.shadow { feed.as_guest() } else { feed };
         feed.expect();
         self.tasks.spawn(feed.clone().sets(client.clone(), self.stop.clone()));
         self.tasks.spawn(feed.clone().revisions(client.clone(), common.namespace.clone(), self.stop.clone()));

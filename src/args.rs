@@ -175,7 +175,7 @@ pub struct Review {
 /// `outrigger manifests`
 #[derive(Clone, Debug, Args)]
 pub struct Manifests {
-    /// Where to write; standard output if absent
+    /// Where to write all files, components and chart included; if absent, what is to be applied comes on standard output
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Write nothing; fail if what lies in --out differs

@@ -18,6 +18,8 @@ use crate::supervisor::{Process, Program, Supervisor};
 const STAGES: &str = include_str!("stages.yaml");
 /// The socket of the proxy for services, in the folder of a control plane.
 pub(crate) const NETWORK: &str = "network.sock";
+/// What accounts of the cluster asked for, in the folder of a control plane.
+pub(crate) const AUDIT_LOG: &str = "audit.log";
 const READY_WITHIN: Duration = Duration::from_mins(1);
 
 pub(crate) struct ControlPlane {
@@ -158,10 +160,12 @@ impl ControlPlane {
             --bind-address=127.0.0.1 --advertise-address=127.0.0.1 --service-cluster-ip-range=10.0.0.0/24 \
             --service-account-issuer=https://kubernetes.default.svc --service-account-key-file=accounts.pub \
             --service-account-signing-key-file=accounts.key --authorization-mode=Node,RBAC --allow-privileged \
+            --audit-policy-file=audit.yaml \
             --max-requests-inflight=2000 --max-mutating-requests-inflight=2000";
         let ours = [
             format!("--etcd-servers=http://127.0.0.1:{}", self.ports.etcd),
             format!("--secure-port={}", self.ports.api_server),
+            format!("--audit-log-path={AUDIT_LOG}"),
             // Without it a server that is told to stop waits a minute for clients to end their watches.
             "--shutdown-watch-termination-grace-period=1s".to_owned(),
         ];
@@ -188,6 +192,12 @@ impl ControlPlane {
             --node-lease-duration-seconds=40 --cidr=10.244.0.0/16";
         words(fixed).collect()
     }
+}
+
+/// What is written down: requests of service accounts, which here are those of our servers.
+fn audit() -> Value {
+    let rule = json!({"level": "Metadata", "userGroups": ["system:serviceaccounts"]});
+    json!({"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"], "rules": [rule]})
 }
 
 /// Services are dialled through a proxy.
@@ -233,6 +243,7 @@ fn write_files(folder: &Path, api_server: u16) -> Result<()> {
         ("stages.yaml", &STAGES.to_owned()),
         ("kubeconfig", &kubeconfig.to_string()),
         ("egress.yaml", &egress().to_string()),
+        ("audit.yaml", &audit().to_string()),
     ];
     for (name, content) in files {
         fs::write(folder.join(name), content).with_context(|| format!("writing {name}"))?;

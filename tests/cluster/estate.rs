@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-pub(crate) use self::container::token;
 pub(crate) use self::kubelet::{Kubelet, Server};
 use self::network::{Line, Network};
 use crate::support::Cluster;

@@ -40,10 +40,13 @@ mod placing;
 mod protection;
 mod recovery;
 mod reviews;
+mod rights;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod rollout;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod sets;
+#[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
+mod shadow;
 mod simulated;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod spreads;
@@ -53,6 +56,7 @@ mod supervisor;
 mod support;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod takeover;
+mod tools;
 mod traffic;
 mod watching;
 mod webhooks;
@@ -91,9 +95,10 @@ fn run_tests() -> Result<ExitCode> {
     rustls::crypto::aws_lc_rs::default_provider().install_default().ok().context("a second TLS provider")?;
     let house = Arc::new(House { runtime: Runtime::new()?, cluster: OnceLock::new(), estates: Semaphore::new(1) });
     let conclusion = libtest_mimic::run(&arguments, trials(&house));
+    let refused = house.nobody_was_refused();
     // The last owner: the control plane ends here, and is gone when `drop` returns.
     drop(house);
-    Ok(conclusion.exit_code())
+    refused.map(|()| conclusion.exit_code())
 }
 
 /// How a test runs, its module, its name.
@@ -122,6 +127,7 @@ fn about_the_cluster(house: &Arc<House>) -> Vec<Trial> {
     trials![house:
         plain leftovers::nothing_is_left_when_the_tests_are_killed,
         plain leftovers::nothing_is_left_when_the_tests_end,
+        plain rights::a_refused_request_is_found_in_the_audit_log,
         beside_others simulated::a_deployment_comes_up_on_simulated_nodes,
         beside_others simulated::pods_can_be_spread_over_three_zones,
         beside_others simulated::a_stateful_set_comes_up_with_its_volumes,
@@ -138,6 +144,7 @@ fn about_the_cluster(house: &Arc<House>) -> Vec<Trial> {
         beside_others injection::a_set_made_later_injects_only_new_pods,
         beside_others injection::a_dry_run_shows_the_pod_that_would_be_made,
         beside_others injection::a_pod_in_an_excluded_namespace_is_left_alone,
+        beside_others shadow::a_shadow_beside_another_server_agrees_tells_where_not_and_writes_nothing,
     ]
 }
 
@@ -286,8 +293,10 @@ where
     in_cluster(house, name, async move |cluster| {
         let _one = estates.estates.acquire().await?;
         let estate = Estate::start(&cluster).await?;
+        let its = Arc::clone(&estate.cluster);
         let tested = tokio::time::timeout(ESTATE_LIMIT, test(estate)).await;
-        tested.with_context(|| format!("it takes longer than {} s", ESTATE_LIMIT.as_secs()))?
+        tested.with_context(|| format!("it takes longer than {} s", ESTATE_LIMIT.as_secs()))??;
+        rights::nobody_was_refused(&its.plane)
     })
 }
 
@@ -335,6 +344,14 @@ enum Availability {
 }
 
 impl House {
+    /// The end of all tests: servers have asked for nothing that they may not.
+    fn nobody_was_refused(&self) -> Result<()> {
+        match self.cluster.get() {
+            Some(Availability::Up(cluster)) => rights::nobody_was_refused(&cluster.plane),
+            _ => Ok(()),
+        }
+    }
+
     fn cluster(&self) -> &Availability {
         self.cluster.get_or_init(|| match binaries::what_is_missing() {
             Some(why) => Availability::Impossible(why),

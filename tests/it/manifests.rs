@@ -1,9 +1,12 @@
 //! What is committed under `manifests/` is what would be rendered, and is what a cluster takes.
 
 mod budgets;
+mod components;
 mod definition;
 mod examples;
 mod protection;
+mod replicas;
+mod rights;
 mod spreads;
 
 use std::path::{Path, PathBuf};
@@ -52,21 +55,6 @@ fn every_file_says_that_it_is_generated_and_reads_back() {
             assert!(document["kind"].is_string() && document["apiVersion"].is_string(), "{}", path.display());
         }
     }
-}
-
-#[test]
-fn the_kustomization_names_every_file_that_is_not_its_component() {
-    let rendered = files(&Rendering::default()).unwrap();
-    let mut named: Vec<PathBuf> = vec!["kustomization.yaml".into()];
-    for (folder, list) in [("", "resources"), ("cert-manager", "resources")] {
-        let kustomization = the_one(&rendered, &Path::new(folder).join("kustomization.yaml"));
-        named.extend(kustomization[list].as_array().unwrap().iter().map(|path| Path::new(folder).join(path.as_str().unwrap())));
-    }
-    named.extend(["cert-manager/kustomization.yaml".into(), "cert-manager/inject-ca.yaml".into()]);
-    let mut paths: Vec<PathBuf> = rendered.into_iter().map(|file| file.path).collect();
-    named.sort();
-    paths.sort();
-    assert_eq!(named, paths);
 }
 
 #[test]
@@ -120,19 +108,6 @@ fn the_hook_of_budgets_is_asked_in_both_versions_and_must_answer() {
 }
 
 #[test]
-fn cert_manager_writes_the_authority_into_every_definition() {
-    let rendered = files(&Rendering::default()).unwrap();
-    let patches = documents(&rendered.iter().find(|file| file.path == Path::new("cert-manager/inject-ca.yaml")).unwrap().text);
-    let names = |documents: &[Value]| -> Vec<Value> {
-        let definitions = documents.iter().filter(|document| document["kind"] == "CustomResourceDefinition");
-        definitions.map(|definition| definition["metadata"]["name"].clone()).collect()
-    };
-    let crds: Vec<Value> = rendered.iter().filter(|file| file.path.starts_with("crds")).flat_map(|file| documents(&file.text)).collect();
-    assert_eq!(names(&patches), names(&crds));
-    assert_eq!(names(&crds).len(), 3);
-}
-
-#[test]
 fn strict_manifests_refuse_what_nobody_answers() {
     let rendering = Rendering { strict: true, ..Rendering::default() };
     for hook in registered("MutatingWebhookConfiguration", &rendering) {
@@ -175,65 +150,6 @@ fn another_namespace_is_named_everywhere() {
     }
 }
 
-/// What the first role of this kind allows, which is that of the server.
-fn allowed(kind: &str) -> Value {
-    let rendered = files(&Rendering::default()).unwrap();
-    let rbac = documents(&rendered.iter().find(|file| file.path == Path::new("rbac.yaml")).unwrap().text);
-    rbac.iter().find(|document| document["kind"] == kind).unwrap()["rules"].clone()
-}
-
-#[test]
-fn the_server_may_do_what_it_does_everywhere_and_nothing_else() {
-    let read = json!(["get", "list", "watch"]);
-    assert_eq!(
-        allowed("ClusterRole"),
-        json!([
-            {"apiGroups": ["apps.kruise.io"], "resources": ["sidecarsets"], "verbs": read},
-            {"apiGroups": ["policy.kruise.io"], "resources": ["podunavailablebudgets"], "verbs": read},
-            {"apiGroups": [""], "resources": ["namespaces"], "verbs": read},
-            {"apiGroups": [""], "resources": ["pods"], "verbs": read},
-            {"apiGroups": ["apps.kruise.io"], "resources": ["sidecarsets/status"], "verbs": ["patch"]},
-            {"apiGroups": ["policy.kruise.io"], "resources": ["podunavailablebudgets/status"], "verbs": ["patch"]},
-            {"apiGroups": ["apps.kruise.io"], "resources": ["sidecarsets/finalizers"], "verbs": ["update"]},
-            {"apiGroups": [""], "resources": ["pods", "pods/status"], "verbs": ["patch"]},
-            {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
-            {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]},
-            {"apiGroups": ["apps.kruise.io"], "resources": ["containerrecreaterequests"], "verbs": ["get", "create"]},
-            {"apiGroups": [""], "resources": ["pods/finalizers"], "verbs": ["update"]},
-            {"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["list"]},
-            {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list"]},
-            {"apiGroups": ["apps"], "resources": ["deployments", "replicasets", "statefulsets"], "verbs": read},
-            {"apiGroups": [""], "resources": ["replicationcontrollers"], "verbs": read},
-            {"apiGroups": ["apps.kruise.io"], "resources": ["clonesets", "statefulsets"], "verbs": read},
-            {"apiGroups": ["*"], "resources": ["*/scale"], "verbs": ["get"]},
-            {"apiGroups": ["apps.kruise.io"], "resources": ["workloadspreads"], "verbs": read},
-            {"apiGroups": ["apps.kruise.io"], "resources": ["workloadspreads/status"], "verbs": ["patch"]},
-            {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": read},
-            {"apiGroups": [""], "resources": ["pods"], "verbs": ["delete"]},
-            {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list"]},
-        ])
-    );
-}
-
-#[test]
-fn the_server_may_do_what_it_does_at_home_and_nothing_else() {
-    let read = json!(["get", "list", "watch"]);
-    let lease =
-        json!({"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": ["outrigger"], "verbs": ["get", "update"]});
-    assert_eq!(
-        allowed("Role"),
-        json!([
-            {"apiGroups": ["apps"], "resources": ["controllerrevisions"], "verbs": read},
-            {"apiGroups": ["apps"], "resources": ["controllerrevisions"], "verbs": ["create", "patch", "delete"]},
-            {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
-            lease,
-            {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["kruise-configuration"], "verbs": read},
-            // For dry runs alone.
-            {"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]},
-        ])
-    );
-}
-
 /// The webhooks of the configuration of this kind.
 fn registered(kind: &str, rendering: &Rendering) -> Vec<Value> {
     let rendered = files(rendering).unwrap();
@@ -259,12 +175,11 @@ fn the_one(rendered: &[File], path: &Path) -> Value {
     documents.remove(0)
 }
 
-#[test]
-fn the_server_knows_the_name_of_its_pod() {
+/// The one object of this kind in a rendered file.
+fn rendered_one(path: &str, kind: &str) -> Value {
     let rendered = files(&Rendering::default()).unwrap();
-    let text = &rendered.iter().find(|file| file.path == Path::new("deployment.yaml")).unwrap().text;
-    let deployment = documents(text).into_iter().find(|document| document["kind"] == "Deployment").unwrap();
-    let of_the_pod = |name: &str, path: &str| json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}});
-    let env = &deployment["spec"]["template"]["spec"]["containers"][0]["env"];
-    assert_eq!(*env, json!([of_the_pod("POD_NAME", "metadata.name"), of_the_pod("POD_NAMESPACE", "metadata.namespace")]));
+    let mut found = documents(&rendered.iter().find(|file| file.path == Path::new(path)).unwrap().text);
+    found.retain(|document| document["kind"] == kind);
+    assert_eq!(found.len(), 1, "{kind} in {path}");
+    found.remove(0)
 }
