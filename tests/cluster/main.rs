@@ -6,6 +6,8 @@
 //! To look at what a failed run left behind, set `OUTRIGGER_KEEP_CLUSTER_FOLDER`: logs and data stay in `target/tmp/cluster-*`.
 
 mod applying;
+#[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
+mod beside;
 mod binaries;
 mod budgets;
 mod changing;
@@ -150,6 +152,7 @@ fn about_the_cluster(house: &Arc<House>) -> Vec<Trial> {
 
 fn on_estates(house: &Arc<House>) -> Vec<Trial> {
     trials![house:
+        on_an_estate beside::the_manager_keeps_its_other_features_and_gets_all_of_them_back,
         on_an_estate installing::a_certificate_of_ones_own_will_do,
     ]
 }
