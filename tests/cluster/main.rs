@@ -6,6 +6,8 @@
 //! To look at what a failed run left behind, set `OUTRIGGER_KEEP_CLUSTER_FOLDER`: logs and data stay in `target/tmp/cluster-*`.
 
 mod applying;
+#[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
+mod beside;
 mod binaries;
 mod budgets;
 mod changing;
@@ -46,6 +48,8 @@ mod rights;
 mod rollout;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod sets;
+#[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
+mod shadow;
 mod simulated;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod spreads;
@@ -143,12 +147,14 @@ fn about_the_cluster(house: &Arc<House>) -> Vec<Trial> {
         beside_others injection::a_set_made_later_injects_only_new_pods,
         beside_others injection::a_dry_run_shows_the_pod_that_would_be_made,
         beside_others injection::a_pod_in_an_excluded_namespace_is_left_alone,
+        beside_others shadow::a_shadow_beside_another_server_agrees_tells_where_not_and_writes_nothing,
     ]
 }
 
 fn on_estates(house: &Arc<House>) -> Vec<Trial> {
     trials![house:
         on_an_estate installing::one_apply_is_all_it_takes,
+        on_an_estate beside::the_manager_keeps_its_other_features_and_gets_all_of_them_back,
         on_an_estate installing::a_certificate_of_ones_own_will_do,
         on_an_estate chaos::all_replicas_killed_hold_up_nothing_but_what_is_guarded,
         on_an_estate chaos::servers_that_hang_hold_up_nothing_but_what_is_guarded,
