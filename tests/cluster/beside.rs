@@ -269,13 +269,14 @@ async fn the_manager_may_do_only_what_is_its_own(sandbox: &Sandbox) -> Result<()
     pods.patch(&name, &PatchParams::default(), &Patch::Merge(other)).await.context("an update of its own workloads")?;
     let revision = |labels: Value| {
         serde_json::from_value(
-            json!({"metadata": {"name": keys::suffix()?, "namespace": original::NAMESPACE, "labels": labels}, "revision": 1}),
+            json!({"metadata": {"name": keys::suffix()?, "namespace": original::NAMESPACE, "labels": labels}, "revision": 1, "data": {}}),
         )
         .context("a revision")
     };
     let revisions = Api::<k8s_openapi::api::apps::v1::ControllerRevision>::namespaced(client, original::NAMESPACE);
     let of_a_set = revisions.create(&PostParams::default(), &revision(json!({"kruise.io/sidecarset-name": "log"}))?).await;
-    ensure!(of_a_set.is_err_and(|error| error.to_string().contains(ours)));
+    let refused = of_a_set.err().context("a revision of a set passes")?;
+    ensure!(refused.to_string().contains(ours), "{refused}");
     revisions.create(&PostParams::default(), &revision(json!({}))?).await.context("a revision of a CloneSet")?;
     Ok(())
 }
