@@ -8,6 +8,8 @@
 mod applying;
 mod binaries;
 mod budgets;
+mod cainjector;
+mod certificates;
 mod changing;
 mod control_plane;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
@@ -144,6 +146,11 @@ fn about_the_cluster(house: &Arc<House>) -> Vec<Trial> {
 fn on_estates(house: &Arc<House>) -> Vec<Trial> {
     trials![house:
         on_an_estate installing::a_certificate_of_ones_own_will_do,
+        on_an_estate certificates::three_replicas_share_one_ca_and_exchange_it_under_load_without_one_failed_request,
+        on_an_estate certificates::what_is_applied_again_is_mended_at_once_and_who_edits_selectors_is_let_be,
+        on_an_estate certificates::trouble::a_broken_secret_stops_nobody_who_runs_and_whoever_starts_says_why_it_waits,
+        on_an_estate certificates::trouble::a_secret_that_is_deleted_is_put_back_and_all_go_on,
+        beside_the_injector certificates::cert_manager::the_real_injector_writes_our_bundles_and_we_follow_a_new_certificate,
     ]
 }
 
@@ -283,11 +290,21 @@ where
     F: Future<Output = Result<()>>,
 {
     let estates = Arc::clone(house);
+    in_cluster(house, name, async move |cluster| estates.lend(&cluster, test).await)
+}
+
+/// The same, with cert-manager's CA injector, which has to be built.
+fn beside_the_injector<F>(house: &Arc<House>, name: &str, test: impl FnOnce(Estate) -> F + Send + 'static) -> Trial
+where
+    F: Future<Output = Result<()>>,
+{
+    if let Some(why) = cainjector::what_is_missing() {
+        return Trial::ignorable_test(name, || if in_ci() { Err(why.into()) } else { Ok(Completion::ignored_with(why)) });
+    }
+    let estates = Arc::clone(house);
     in_cluster(house, name, async move |cluster| {
-        let _one = estates.estates.acquire().await?;
-        let estate = Estate::start(&cluster).await?;
-        let tested = tokio::time::timeout(ESTATE_LIMIT, test(estate)).await;
-        tested.with_context(|| format!("it takes longer than {} s", ESTATE_LIMIT.as_secs()))?
+        cainjector::build(&cluster.plane)?;
+        estates.lend(&cluster, test).await
     })
 }
 
@@ -335,6 +352,14 @@ enum Availability {
 }
 
 impl House {
+    /// An estate for one test.
+    async fn lend<F: Future<Output = Result<()>>>(&self, like: &Cluster, test: impl FnOnce(Estate) -> F) -> Result<()> {
+        let _one = self.estates.acquire().await?;
+        let estate = Estate::start(like).await?;
+        let tested = tokio::time::timeout(ESTATE_LIMIT, test(estate)).await;
+        tested.with_context(|| format!("it takes longer than {} s", ESTATE_LIMIT.as_secs()))?
+    }
+
     fn cluster(&self) -> &Availability {
         self.cluster.get_or_init(|| match binaries::what_is_missing() {
             Some(why) => Availability::Impossible(why),
