@@ -45,6 +45,8 @@ use crate::{
 
 /// How often everything is looked at if nothing is heard of it.
 const EVERY: i64 = 60;
+/// The same as long as this replica is not ready.
+const SOON: i64 = 2;
 /// How long between two looks at least: somebody who changes a hook all the time is not run after.
 const BREATH: Duration = Duration::from_millis(200);
 /// How many steps are taken in a row.
@@ -89,6 +91,23 @@ enum Turn {
     Done(Duration),
     /// It is tried again after a while.
     Failed,
+}
+
+/// What writing bundles came to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Spread {
+    /// There is nothing to write.
+    Done,
+    /// Something was written: what depends on it may be due.
+    Written,
+    /// Something has to be tried again soon.
+    Failed,
+}
+
+impl Spread {
+    fn and(self, other: Self) -> Self {
+        if self == Self::Failed { self } else { other }
+    }
 }
 
 /// Everything that carries a bundle, as it was read.
@@ -181,13 +200,19 @@ impl Keeper {
         self.tidings.secret(trouble.as_deref(), self.memory.leaf.is_some());
         self.take_in(meaning, now);
         self.renew(carried.as_ref(), is_fresh, now);
-        let is_written = match &work {
+        let spread = match &work {
             Some(_) => self.spread(&carriers, now).await,
             None => self.follow(),
         };
         self.tidings.hooks(&carriers, self.memory.leaf.as_ref());
-        let is_done = is_written && (trouble.is_none() || !is_fresh);
-        if is_done { Turn::Done(self.pause(step.err().flatten(), now)) } else { Turn::Failed }
+        // Who may not look at hooks never will; all else that could not be read can be soon.
+        let is_cut = carriers.iter().any(|(_, found)| found.as_ref().is_err_and(|failure| !matches!(failure, Failure::Refused(_))));
+        match spread {
+            Spread::Done if is_cut => Turn::Failed,
+            Spread::Done if trouble.is_none() || !is_fresh => Turn::Done(self.pause(step.err().flatten(), now)),
+            Spread::Written => Turn::Again,
+            Spread::Done | Spread::Failed => Turn::Failed,
+        }
     }
 
     /// Takes a step of the Secret; fails in words. Where another replica was faster it is looked at again.
@@ -236,12 +261,11 @@ impl Keeper {
         }
     }
 
-    /// Writes the bundle to all that do not carry it. False if something has to be tried again soon.
-    async fn spread(&mut self, carriers: &Carriers, now: Moment) -> bool {
-        let Some(wanted) = self.memory.wanted(now) else { return true };
+    /// Writes the bundle to all that do not carry it.
+    async fn spread(&mut self, carriers: &Carriers, now: Moment) -> Spread {
+        let Some(wanted) = self.memory.wanted(now) else { return Spread::Done };
         let text = to_pem(&wanted);
-        let (mut missing, mut complaints) = (0, Vec::new());
-        let mut is_done = true;
+        let (mut missing, mut complaints, mut spread) = (0, Vec::new(), Spread::Done);
         for (carrier, found) in carriers {
             let Ok(Some(found)) = found else { continue };
             if found.hooks.iter().all(|hook| is_same(&trusted(&hook.bundle), &wanted)) {
@@ -257,24 +281,25 @@ impl Keeper {
                 Ok(()) => {
                     quarrel.wrote(&wanted, now);
                     missing -= 1;
+                    spread = spread.and(Spread::Written);
                     self.own.metrics.bundle_writes.inc();
                     tracing::info!(%carrier, hooks = found.hooks.len(), authorities = wanted.len(), "caBundle was written");
                 }
-                Err(Failure::Outdated(_)) => is_done = false,
+                Err(Failure::Outdated(_)) => spread = Spread::Failed,
                 Err(failure) => {
-                    is_done = false;
+                    spread = Spread::Failed;
                     complaints.push(format!("{carrier}: caBundle cannot be written: {failure}"));
                 }
             }
         }
         self.tidings.bundles(missing, &complaints);
-        is_done
+        spread
     }
 
     /// What a leader says, we do not.
-    fn follow(&mut self) -> bool {
+    fn follow(&mut self) -> Spread {
         self.tidings.bundles(0, &[]);
-        true
+        Spread::Done
     }
 
     /// How long nothing is due.
@@ -282,7 +307,9 @@ impl Keeper {
         let leaf = self.memory.leaf.as_ref();
         let due = [step, leaf.map(plan::Leaf::due).filter(|due| *due > now), leaf.map(plan::Leaf::overdue)];
         let soonest = due.into_iter().flatten().map(|due| due.saturating_sub(now)).min().unwrap_or(EVERY);
-        let seconds = soonest.min(EVERY).min(self.own.times.leaf / 10).max(1);
+        // Nobody who is not ready is kept waiting for a watch.
+        let every = if self.own.readiness.holds(&[CERTIFICATE, BUNDLES]) { EVERY } else { SOON };
+        let seconds = soonest.min(every).min(self.own.times.leaf / 10).max(1);
         Duration::from_secs(seconds.unsigned_abs())
     }
 }

@@ -10,6 +10,8 @@ mod applying;
 mod beside;
 mod binaries;
 mod budgets;
+mod cainjector;
+mod certificates;
 mod changing;
 mod chaos;
 mod control_plane;
@@ -162,6 +164,11 @@ fn on_estates(house: &Arc<House>) -> Vec<Trial> {
         on_an_estate chaos::all_starts_at_once_with_strict_configurations,
         on_an_estate chaos::a_rolling_restart_under_five_hundred_reviews_a_second_fails_none,
         on_an_estate chaos::an_expired_certificate_holds_up_nothing_but_what_is_guarded,
+        on_an_estate certificates::three_replicas_share_one_ca_and_exchange_it_under_load_without_one_failed_request,
+        on_an_estate certificates::what_is_applied_again_is_mended_at_once_and_who_edits_selectors_is_let_be,
+        on_an_estate certificates::trouble::a_broken_secret_stops_nobody_who_runs_and_whoever_starts_says_why_it_waits,
+        on_an_estate certificates::trouble::a_secret_that_is_deleted_is_put_back_and_all_go_on,
+        beside_the_injector certificates::cert_manager::the_real_injector_writes_our_bundles_and_we_follow_a_new_certificate,
     ]
 }
 
@@ -301,13 +308,21 @@ where
     F: Future<Output = Result<()>>,
 {
     let estates = Arc::clone(house);
+    in_cluster(house, name, async move |cluster| estates.lend(&cluster, test).await)
+}
+
+/// The same, with cert-manager's CA injector, which has to be built.
+fn beside_the_injector<F>(house: &Arc<House>, name: &str, test: impl FnOnce(Estate) -> F + Send + 'static) -> Trial
+where
+    F: Future<Output = Result<()>>,
+{
+    if let Some(why) = cainjector::what_is_missing() {
+        return Trial::ignorable_test(name, || if in_ci() { Err(why.into()) } else { Ok(Completion::ignored_with(why)) });
+    }
+    let estates = Arc::clone(house);
     in_cluster(house, name, async move |cluster| {
-        let _one = estates.estates.acquire().await?;
-        let estate = Estate::start(&cluster).await?;
-        let its = Arc::clone(&estate.cluster);
-        let tested = tokio::time::timeout(ESTATE_LIMIT, test(estate)).await;
-        tested.with_context(|| format!("it takes longer than {} s", ESTATE_LIMIT.as_secs()))??;
-        rights::nobody_was_refused(&its.plane)
+        cainjector::build(&cluster.plane)?;
+        estates.lend(&cluster, test).await
     })
 }
 
@@ -361,6 +376,16 @@ impl House {
             Some(Availability::Up(cluster)) => rights::nobody_was_refused(&cluster.plane),
             _ => Ok(()),
         }
+    }
+
+    /// An estate for one test.
+    async fn lend<F: Future<Output = Result<()>>>(&self, like: &Cluster, test: impl FnOnce(Estate) -> F) -> Result<()> {
+        let _one = self.estates.acquire().await?;
+        let estate = Estate::start(like).await?;
+        let its = Arc::clone(&estate.cluster);
+        let tested = tokio::time::timeout(ESTATE_LIMIT, test(estate)).await;
+        tested.with_context(|| format!("it takes longer than {} s", ESTATE_LIMIT.as_secs()))??;
+        rights::nobody_was_refused(&its.plane)
     }
 
     fn cluster(&self) -> &Availability {
