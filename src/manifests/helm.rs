@@ -1,0 +1,188 @@
+//! The chart: what is rendered for kustomize, with values of the user in places. With its default values it is the same installation, but
+//! for the namespace, which Helm makes.
+
+mod deployment;
+mod template;
+
+use serde_json::json;
+
+use self::template::Template;
+use super::{
+    DEFINITIONS, File, HEADER, ManifestError, NAME, Rendering, SERVING_CERT, access, definitions, file, kustomize, network, protection,
+    server, webhooks, yaml,
+};
+use crate::{
+    handlers::TABLE,
+    protection::keys::{ALWAYS, LABEL},
+};
+
+/// The namespace of a release.
+const NAMESPACE: &str = "{{ .Release.Namespace }}";
+/// What a user may choose, with a word on each.
+const VALUES: &str = include_str!("helm/values.yaml");
+/// Which values are refused.
+const SCHEMA: &str = include_str!("helm/values.schema.json");
+/// Said after an installation.
+const NOTES: &str = include_str!("helm/NOTES.txt");
+/// Parts of templates that have a name.
+const PARTS: &str = include_str!("helm/parts.tpl");
+/// The certificate is made by the replicas.
+const SELF_MANAGED: &str = r#"eq .Values.certificates.mode "selfManaged""#;
+/// It is mounted.
+const MOUNTED: &str = r#"ne .Values.certificates.mode "selfManaged""#;
+/// cert-manager makes it.
+const CERT_MANAGER: &str = r#"eq .Values.certificates.mode "certManager""#;
+
+/// Where cert-manager is told whose authority it is to write: a condition, a title, a line, an end.
+const INJECTED: [&str; 4] = [
+    r#"{{- if eq .Values.certificates.mode "certManager" }}"#,
+    "annotations:",
+    r#"  cert-manager.io/inject-ca-from: "{{ .Release.Namespace }}/outrigger-webhook""#,
+    "{{- end }}",
+];
+
+/// The files of the chart, under `helm/outrigger`.
+pub(super) fn files() -> Result<Vec<File>, ManifestError> {
+    let rendering = Rendering { namespace: NAMESPACE.to_owned(), ..Rendering::default() };
+    let mut files = vec![
+        file(&path("Chart.yaml"), &[about()]),
+        file(&path("values.yaml"), &[VALUES.to_owned()]),
+        plain("values.schema.json", SCHEMA),
+        plain("templates/_parts.tpl", PARTS),
+        plain("templates/NOTES.txt", NOTES),
+        templates("rbac", &rights(&rendering)?),
+        templates("authority", &under(&access::authority(&rendering)?, &format!("and .Values.rbac.create ({SELF_MANAGED})"))),
+        templates("service", &[yaml(&server::service(&rendering))?, yaml(&server::conversion_service(&rendering))?]),
+        templates("deployment", &replicas(&rendering)?),
+        templates("webhooks", &hooks(&rendering)?),
+        templates("before-uninstall", &before_uninstall()?),
+        templates("protection", &under(&protection::documents()?, ".Values.deletionProtection.policy")),
+        templates("cert-manager", &certificates(&rendering)?),
+        templates("network-policy", &network_policy(&rendering)?),
+    ];
+    for (name, definition) in DEFINITIONS.iter().zip(definitions(&rendering)?) {
+        files.push(templates(&format!("crds/{name}"), &[kept(name, &definition.text)?]));
+    }
+    Ok(files)
+}
+
+fn path(name: &str) -> String {
+    format!("helm/{NAME}/{name}")
+}
+
+/// A file in which a line of ours has no place.
+fn plain(name: &str, text: &str) -> File {
+    File { path: path(name).into(), text: text.to_owned() }
+}
+
+fn templates(name: &str, documents: &[String]) -> File {
+    file(&path(&format!("templates/{name}.yaml")), documents)
+}
+
+fn about() -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    format!(
+        "apiVersion: v2\nname: {NAME}\ndescription: {}\ntype: application\nversion: {version}\nappVersion: {version:?}\n\
+         kubeVersion: \">=1.30.0-0\"\n",
+        env!("CARGO_PKG_DESCRIPTION")
+    )
+}
+
+fn under(documents: &[String], condition: &str) -> Vec<String> {
+    documents.iter().map(|document| Template::of(document).only_if(condition)).collect()
+}
+
+/// Each role with its binding can be left out that the server can do without.
+fn rights(rendering: &Rendering) -> Result<Vec<String>, ManifestError> {
+    let optional =
+        [("outrigger-sidecar-terminator", "sidecarTerminator"), ("outrigger-counted", "counted"), ("outrigger-lifted", "lifted")];
+    let documents = access::documents(rendering)?;
+    let templates = documents.iter().map(|document| {
+        if document.contains("kind: ServiceAccount\nmetadata:") {
+            let noted = ["{{- with .Values.serviceAccount.annotations }}", "annotations:", "  {{- toYaml . | nindent 4 }}", "{{- end }}"];
+            return Ok(Template::of(document).begin("metadata:", &noted)?.text());
+        }
+        let part = optional.iter().find(|(name, _)| document.contains(&format!("\n  name: {name}\n")));
+        let condition = part.map(|(_, value)| format!("and .Values.rbac.create .Values.rbac.{value}"));
+        Ok(Template::of(document).only_if(condition.as_deref().unwrap_or(".Values.rbac.create")))
+    });
+    templates.collect()
+}
+
+fn replicas(rendering: &Rendering) -> Result<Vec<String>, ManifestError> {
+    let class = Template::of(&yaml(&server::priority_class())?)
+        .scalar("name: outrigger", ".Values.priorityClass.name")?
+        .scalar("value: 1000000000", ".Values.priorityClass.value | int")?;
+    let budget = Template::of(&yaml(&server::disruption_budget(rendering))?)
+        .scalar("maxUnavailable: 1", ".Values.podDisruptionBudget.maxUnavailable")?;
+    Ok(vec![
+        class.only_if(".Values.priorityClass.create"),
+        deployment::template(rendering)?.text(),
+        budget.only_if(".Values.podDisruptionBudget.enabled"),
+    ])
+}
+
+/// Without the label that protects them: a policy would keep them from Helm, too, when it uninstalls.
+fn hooks(rendering: &Rendering) -> Result<Vec<String>, ManifestError> {
+    let selectors = ["{{- with .Values.namespaceSelector.matchExpressions }}", "{{- toYaml . | nindent 4 }}", "{{- end }}"];
+    let bundle = [r#"{{- with include "outrigger.caBundle" . }}"#, "caBundle: {{ . }}", "{{- end }}"];
+    let templates = webhooks::documents(rendering, TABLE)?.into_iter().map(|document| {
+        let label = format!("    {LABEL}: {ALWAYS}\n");
+        let unlabelled = document.replacen(&label, "", 1);
+        let mut template = Template::of(&unlabelled).begin("metadata:", &INJECTED)?.finish("clientConfig:", 2, &bundle)?.finish(
+            "matchExpressions:",
+            0,
+            &selectors,
+        )?;
+        if document.contains("kind: Mutating") {
+            // Of those that judge, none becomes stricter.
+            template = template.scalar("failurePolicy: Ignore", r#"ternary "Fail" "Ignore" .Values.strict"#)?;
+        }
+        Ok(template.text())
+    });
+    templates.collect()
+}
+
+/// Before Helm takes away anything, these stand for the webhook configurations for a moment, empty, and go. Helm itself would take those
+/// away last, when no replica answers any more.
+fn before_uninstall() -> Result<Vec<String>, ManifestError> {
+    let empty = ["ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"].map(|kind| {
+        let policy = "before-hook-creation,hook-succeeded";
+        let annotations = json!({"helm.sh/hook": "pre-delete", "helm.sh/hook-delete-policy": policy});
+        let metadata = json!({"name": NAME, "labels": {"app.kubernetes.io/name": NAME}, "annotations": annotations});
+        json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": metadata, "webhooks": []})
+    });
+    Ok(empty.iter().map(yaml).collect::<Result<_, _>>()?)
+}
+
+fn certificates(rendering: &Rendering) -> Result<Vec<String>, ManifestError> {
+    let templates = kustomize::certificates(rendering)?.into_iter().map(|document| {
+        let mut template = Template::of(&document);
+        if document.contains(SERVING_CERT) {
+            template = template.scalar(&format!("secretName: {SERVING_CERT}"), ".Values.certificates.secretName")?;
+        }
+        Ok(template.only_if(CERT_MANAGER))
+    });
+    templates.collect()
+}
+
+fn network_policy(rendering: &Rendering) -> Result<Vec<String>, ManifestError> {
+    let templates = network::policy(rendering)?.into_iter().map(|document| {
+        let monitoring = "kubernetes.io/metadata.name: monitoring";
+        let template = Template::of(&document).scalar(monitoring, ".Values.networkPolicy.monitoringNamespace")?;
+        Ok(template.only_if(".Values.networkPolicy.enabled"))
+    });
+    templates.collect()
+}
+
+/// A definition, which stays when the chart goes: with it, all objects of its kind would go.
+fn kept(name: &str, definition: &str) -> Result<String, ManifestError> {
+    let definition = definition.strip_prefix(HEADER).unwrap_or(definition);
+    let metadata = format!("metadata: {{labels: {{{LABEL}: {ALWAYS}}}, name: {name}}}");
+    let begun = Template::of(definition).lines(&metadata, &format!("metadata:\n  labels: {{{LABEL}: {ALWAYS}}}\n  name: {name}"))?.text();
+    let client = "clientConfig: {service:";
+    let bundle = r#"{{- with include "outrigger.caBundle" . }}caBundle: {{ . }}, {{ end }}"#;
+    let trusted = begun.replacen(client, &format!("clientConfig: {{ {bundle}service:"), 1);
+    let annotations = ["annotations:", "  helm.sh/resource-policy: keep", INJECTED[0], INJECTED[2], INJECTED[3]];
+    Ok(Template::of(&trusted).begin("metadata:", &annotations)?.only_if(".Values.crds.install"))
+}
