@@ -4,6 +4,7 @@
 
 mod access;
 mod compact;
+mod evictions;
 mod helm;
 mod kustomize;
 mod network;
@@ -121,6 +122,7 @@ pub fn installation(rendering: &Rendering) -> Result<Vec<File>, ManifestError> {
         file("deployment.yaml", &deployment(rendering)?),
         file("webhooks.yaml", &webhooks::documents(rendering, TABLE)?),
         file("protection.yaml", &protection::documents()?),
+        file("evictions.yaml", &evictions::documents(rendering)?),
     ]);
     Ok(files)
 }

@@ -8,8 +8,8 @@ use serde_json::json;
 
 use self::template::Template;
 use super::{
-    DEFINITIONS, File, HEADER, ManifestError, NAME, Rendering, SERVING_CERT, access, definitions, file, kustomize, network, protection,
-    server, webhooks, yaml,
+    DEFINITIONS, File, HEADER, ManifestError, NAME, Rendering, SERVING_CERT, access, definitions, evictions, file, kustomize, network,
+    protection, server, webhooks, yaml,
 };
 use crate::{
     handlers::TABLE,
@@ -55,7 +55,8 @@ pub(super) fn files() -> Result<Vec<File>, ManifestError> {
         templates("service", &[yaml(&server::service(&rendering))?, yaml(&server::conversion_service(&rendering))?]),
         templates("deployment", &replicas(&rendering)?),
         templates("webhooks", &hooks(&rendering)?),
-        templates("before-uninstall", &before_uninstall()?),
+        templates("before-uninstall", &before_uninstall(&rendering)?),
+        templates("evictions", &evicted(&rendering)?),
         templates("protection", &under(&protection::documents()?, ".Values.deletionProtection.policy")),
         templates("cert-manager", &certificates(&rendering)?),
         templates("network-policy", &network_policy(&rendering)?),
@@ -126,33 +127,61 @@ fn replicas(rendering: &Rendering) -> Result<Vec<String>, ManifestError> {
 fn hooks(rendering: &Rendering) -> Result<Vec<String>, ManifestError> {
     let selectors = ["{{- with .Values.namespaceSelector.matchExpressions }}", "{{- toYaml . | nindent 4 }}", "{{- end }}"];
     let bundle = [r#"{{- with include "outrigger.caBundle" . }}"#, "caBundle: {{ . }}", "{{- end }}"];
-    let templates = webhooks::documents(rendering, TABLE)?.into_iter().map(|document| {
+    let strict = webhooks::documents(&Rendering { strict: true, ..rendering.clone() }, TABLE)?;
+    let templates = webhooks::documents(rendering, TABLE)?.into_iter().zip(strict).map(|(document, strict)| {
         let label = format!("    {LABEL}: {ALWAYS}\n");
-        let unlabelled = document.replacen(&label, "", 1);
-        let mut template = Template::of(&unlabelled).begin("metadata:", &INJECTED)?.finish("clientConfig:", 2, &bundle)?.finish(
+        let unlabelled = either(&document, &strict, ".Values.strict").replacen(&label, "", 1);
+        let template = Template::of(&unlabelled).begin("metadata:", &INJECTED)?.finish("clientConfig:", 2, &bundle)?.finish(
             "matchExpressions:",
             0,
             &selectors,
         )?;
-        if document.contains("kind: Mutating") {
-            // Of those that judge, none becomes stricter.
-            template = template.scalar("failurePolicy: Ignore", r#"ternary "Fail" "Ignore" .Values.strict"#)?;
-        }
         Ok(template.text())
     });
     templates.collect()
 }
 
-/// Before Helm takes away anything, these stand for the webhook configurations for a moment, empty, and go. Helm itself would take those
-/// away last, when no replica answers any more.
-fn before_uninstall() -> Result<Vec<String>, ManifestError> {
-    let empty = ["ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"].map(|kind| {
-        let policy = "before-hook-creation,hook-succeeded";
-        let annotations = json!({"helm.sh/hook": "pre-delete", "helm.sh/hook-delete-policy": policy});
-        let metadata = json!({"name": NAME, "labels": {"app.kubernetes.io/name": NAME}, "annotations": annotations});
-        json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": metadata, "webhooks": []})
+/// The first text, in which lines that the second has otherwise depend on a condition. Both have the same lines but for their values.
+fn either(otherwise: &str, so: &str, condition: &str) -> String {
+    let lines = otherwise.lines().zip(so.lines()).map(|(otherwise, so)| match (otherwise.split_once(": "), so.split_once(": ")) {
+        (Some((name, otherwise)), Some((_, so))) if otherwise != so => {
+            format!("{name}: {{{{ ternary {so:?} {otherwise:?} {condition} }}}}\n")
+        }
+        _ => format!("{otherwise}\n"),
     });
-    Ok(empty.iter().map(yaml).collect::<Result<_, _>>()?)
+    lines.collect()
+}
+
+/// Before Helm takes away anything, these stand for our webhook configurations for a moment, without hooks, and go; and for what refuses
+/// evictions that no hook has judged. Helm itself would take those away last, when no replica answers any more.
+fn before_uninstall(rendering: &Rendering) -> Result<Vec<String>, ManifestError> {
+    let stands_for = |document: &str, weight: i32| {
+        let policy = "  helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded";
+        let weight = format!("  helm.sh/hook-weight: \"{weight}\"");
+        Template::of(document).begin("metadata:", &["annotations:", "  helm.sh/hook: pre-delete", policy, &weight])
+    };
+    let mut documents = Vec::new();
+    for document in evictions::documents(rendering)?.iter().filter(|document| document.contains("kind: ValidatingAdmissionPolicyBinding")) {
+        documents.push(stands_for(document, -1)?.lines("- Deny", "- Audit")?.text());
+    }
+    for kind in ["ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"] {
+        let metadata = json!({"name": NAME, "labels": {"app.kubernetes.io/name": NAME}});
+        let empty = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": metadata, "webhooks": []});
+        documents.push(stands_for(&yaml(&empty)?, 0)?.text());
+    }
+    Ok(documents)
+}
+
+/// In the namespaces whose evictions the hook is asked about.
+fn evicted(rendering: &Rendering) -> Result<Vec<String>, ManifestError> {
+    let selectors = ["{{- with .Values.namespaceSelector.matchExpressions }}", "{{- toYaml . | nindent 6 }}", "{{- end }}"];
+    let templates = evictions::documents(rendering)?.into_iter().map(|document| {
+        let template = Template::of(&document);
+        let is_policy = document.contains("namespaceSelector:");
+        let template = if is_policy { template.finish("namespaceSelector:", 2, &selectors)? } else { template };
+        Ok(template.text())
+    });
+    templates.collect()
 }
 
 fn certificates(rendering: &Rendering) -> Result<Vec<String>, ManifestError> {

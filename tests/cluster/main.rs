@@ -293,7 +293,7 @@ where
         let its = Arc::clone(&estate.cluster);
         let tested = tokio::time::timeout(ESTATE_LIMIT, test(estate)).await;
         tested.with_context(|| format!("it takes longer than {} s", ESTATE_LIMIT.as_secs()))??;
-        rights::nobody_was_refused(&its.plane)
+        rights::nobody_was_refused(&its.plane).await
     })
 }
 
@@ -344,7 +344,11 @@ impl House {
     /// The end of all tests: servers have asked for nothing that they may not.
     fn nobody_was_refused(&self) -> Result<()> {
         match self.cluster.get() {
-            Some(Availability::Up(cluster)) => rights::nobody_was_refused(&cluster.plane),
+            Some(Availability::Up(cluster)) => self.runtime.block_on(async {
+                // A test that failed half-way may have left the API server stopped.
+                cluster.plane.start_api_server().await?;
+                rights::nobody_was_refused(&cluster.plane).await
+            }),
             _ => Ok(()),
         }
     }
