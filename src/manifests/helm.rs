@@ -47,6 +47,7 @@ pub(super) fn files() -> Result<Vec<File>, ManifestError> {
     let mut files = vec![
         file(&path("Chart.yaml"), &[about()]),
         file(&path("values.yaml"), &[VALUES.to_owned()]),
+        file(&path("high-availability.yaml"), &[high_availability(&rendering)?]),
         plain("values.schema.json", SCHEMA),
         plain("templates/_parts.tpl", PARTS),
         plain("templates/NOTES.txt", NOTES),
@@ -87,6 +88,17 @@ fn about() -> String {
          kubeVersion: \">=1.30.0-0\"\n",
         env!("CARGO_PKG_DESCRIPTION")
     )
+}
+
+/// Values for three replicas.
+fn high_availability(rendering: &Rendering) -> Result<String, ManifestError> {
+    let patch = kustomize::three(rendering);
+    let of = |pointer: &str| patch.pointer(pointer).cloned().unwrap_or_default();
+    let mut constraints = of("/spec/template/spec/topologySpreadConstraints");
+    if let Some(constraints) = constraints.as_array_mut() {
+        constraints.retain(|constraint| constraint.get("$patch").is_none());
+    }
+    Ok(yaml(&json!({"replicas": of("/spec/replicas"), "topologySpreadConstraints": constraints}))?)
 }
 
 fn under(documents: &[String], condition: &str) -> Vec<String> {

@@ -165,7 +165,7 @@ fn without_authority(rendering: &Rendering) -> Result<Vec<String>, ManifestError
 
 /// A node that is gone takes one of three. A replica waits for a node of its own only among nodes that take it, and beside those
 /// of its own revision: neither a broken node nor a rolling update holds it up.
-fn three(rendering: &Rendering) -> Value {
+pub(super) fn three(rendering: &Rendering) -> Value {
     let selector = json!({"matchLabels": {"app.kubernetes.io/name": NAME}});
     let apart = |key: &str, unsatisfiable: &str| {
         json!({

@@ -1,6 +1,6 @@
 //! What is rendered, applied as it is to a cluster that has nothing of ours.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use k8s_openapi::ByteString;
@@ -8,29 +8,34 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
-use outrigger::manifests::{self, Rendering};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::applying;
 use crate::estate::Estate;
 use crate::keys::Identity;
-use crate::support::deployment;
+use crate::support::{Sandbox, deployment};
+use crate::tools::{kubectl, kustomization};
 use crate::watching::Watch;
 
-const NAMESPACE: &str = "outrigger-system";
-const HOSTS: [&str; 2] = ["outrigger-webhook.outrigger-system.svc", "outrigger-conversion.outrigger-system.svc"];
+pub(crate) const NAMESPACE: &str = "outrigger-system";
+pub(crate) const HOSTS: [&str; 2] = ["outrigger-webhook.outrigger-system.svc", "outrigger-conversion.outrigger-system.svc"];
 
-/// All documents of the base, in the order of its kustomization.
-fn rendered() -> Result<Vec<Value>> {
-    let files = manifests::files(&Rendering::default())?;
-    let text = |path: &str| files.iter().find(|file| file.path.as_os_str() == path).map(|file| file.text.as_str()).context(path.to_owned());
-    let order = applying::documents(text("kustomization.yaml")?)?;
-    let resources = order.first().and_then(|order| order.get("resources")).and_then(Value::as_array).context("no resources")?;
-    let mut documents = Vec::new();
-    for path in resources.iter().filter_map(Value::as_str) {
-        documents.extend(applying::documents(text(path)?)?);
-    }
-    Ok(documents)
+/// What is applied where the certificate comes from elsewhere.
+async fn rendered(estate: &Estate) -> Result<Vec<Value>> {
+    let folder = kustomization(&estate.plane, &["own-certificate"])?.display().to_string();
+    applying::documents(&kubectl(&estate.plane, &["kustomize", &folder]).await?)
+}
+
+/// The certificate, where replicas look for it.
+pub(crate) async fn certificate(estate: &Estate, identity: &Identity) -> Result<()> {
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
+    applying::apply(&estate.client(), "", namespace).await?;
+    let data = [("tls.crt", &identity.certificate), ("tls.key", &identity.key)];
+    let data = data.map(|(name, text)| (name.to_owned(), ByteString(text.clone().into_bytes())));
+    let metadata = ObjectMeta { name: Some("outrigger-serving-cert".to_owned()), ..ObjectMeta::default() };
+    let secret = Secret { metadata, data: Some(data.into()), ..Secret::default() };
+    Api::namespaced(estate.client(), NAMESPACE).create(&PostParams::default(), &secret).await?;
+    Ok(())
 }
 
 /// Puts the authority where an API server looks for it.
@@ -46,7 +51,7 @@ fn trust(document: &mut Value, authority: &str) {
     }
 }
 
-async fn available(estate: &Estate) -> Result<()> {
+pub(crate) async fn available(estate: &Estate) -> Result<()> {
     let deployments = Api::<Deployment>::namespaced(estate.client(), NAMESPACE);
     let is_available = |deployment: &Deployment| {
         let status = deployment.status.clone().unwrap_or_default();
@@ -57,21 +62,19 @@ async fn available(estate: &Estate) -> Result<()> {
 
 pub(crate) async fn a_certificate_of_ones_own_will_do(estate: Estate) -> Result<()> {
     let identity = Identity::for_hosts("outrigger", &HOSTS)?;
-    for mut document in rendered()? {
+    certificate(&estate, &identity).await?;
+    for mut document in rendered(&estate).await? {
         trust(&mut document, &identity.authority);
-        let is_namespace = document.get("kind").is_some_and(|kind| kind == "Namespace");
         applying::apply(&estate.client(), NAMESPACE, document).await?;
-        if is_namespace {
-            let data = [("tls.crt", &identity.certificate), ("tls.key", &identity.key)];
-            let data = data.map(|(name, text)| (name.to_owned(), ByteString(text.clone().into_bytes())));
-            let metadata = ObjectMeta { name: Some("outrigger-serving-cert".to_owned()), ..ObjectMeta::default() };
-            let secret = Secret { metadata, data: Some(data.into()), ..Secret::default() };
-            Api::namespaced(estate.client(), NAMESPACE).create(&PostParams::default(), &secret).await?;
-        }
     }
     available(&estate).await?;
     let sandbox = estate.sandbox("first").await?;
     sandbox.apply_yaml(SET).await?;
+    injected(&sandbox).await
+}
+
+/// Three pods come up, each with its sidecar.
+pub(crate) async fn injected(sandbox: &Sandbox) -> Result<()> {
     sandbox.create(&deployment("web").replicas(3).label("mesh", "on").build()).await?;
     let pods = sandbox.ready_pods("app=web", 3).await?;
     for pod in &pods {
@@ -81,7 +84,15 @@ pub(crate) async fn a_certificate_of_ones_own_will_do(estate: Estate) -> Result<
     Ok(())
 }
 
-const SET: &str = r#"
+/// Of which no pod can be spared.
+pub(crate) const BUDGET: &str = "
+apiVersion: policy.kruise.io/v1beta1
+kind: PodUnavailableBudget
+metadata: {name: web}
+spec: {maxUnavailable: 0, selector: {matchLabels: {app: web}}}
+";
+
+pub(crate) const SET: &str = r#"
 apiVersion: apps.kruise.io/v1beta1
 kind: SidecarSet
 metadata: {name: mesh}

@@ -9,6 +9,7 @@ mod applying;
 mod binaries;
 mod budgets;
 mod changing;
+mod chart;
 mod control_plane;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod counting;
@@ -27,6 +28,7 @@ mod injection;
 mod installing;
 mod jobs;
 mod keys;
+mod kustomizing;
 mod leaders;
 mod lease;
 mod leftovers;
@@ -148,6 +150,10 @@ fn about_the_cluster(house: &Arc<House>) -> Vec<Trial> {
 fn on_estates(house: &Arc<House>) -> Vec<Trial> {
     trials![house:
         on_an_estate installing::a_certificate_of_ones_own_will_do,
+        on_an_estate kustomizing::every_component_can_be_applied_alone_and_all_together,
+        on_an_estate chart::helm_installs_upgrades_and_uninstalls,
+        beside_others chart::the_chart_is_the_kustomization_with_values,
+        beside_others chart::a_wrong_value_is_refused_by_its_name,
     ]
 }
 

@@ -24,7 +24,7 @@ pub(super) fn template(rendering: &Rendering) -> Result<Template, ManifestError>
     let mut template = Template::of(&yaml(&whole(rendering)?)?)
         .scalar("replicas: 2", ".Values.replicas")?
         .scalar(&format!("image: {}", rendering.image), r#"include "outrigger.image" . | quote"#)?
-        .scalar("imagePullPolicy: of-the-user", ".Values.image.pullPolicy")?
+        .scalar("imagePullPolicy: IfNotPresent", ".Values.image.pullPolicy")?
         .scalar("priorityClassName: outrigger", ".Values.priorityClass.name")?
         .scalar(&format!("secretName: {SERVING_CERT}"), ".Values.certificates.secretName")?
         .block("resources:", ".Values.resources")?
@@ -64,7 +64,7 @@ fn whole(rendering: &Rendering) -> Result<Value, ManifestError> {
     members(&mut whole, "/spec/template/spec", OF_THE_POD.map(|member| (member, mark.clone())));
     members(&mut whole, "/spec/template/spec", [("volumes", taken("/spec/template/spec/volumes".to_owned()))]);
     let mounts = ("volumeMounts", taken(format!("{CONTAINER}/volumeMounts")));
-    members(&mut whole, CONTAINER, [("imagePullPolicy", json!("of-the-user")), mounts]);
+    members(&mut whole, CONTAINER, [mounts]);
     let files = taken(format!("{CONTAINER}/env"));
     let variables = VARIABLES.iter().map(|(name, ..)| json!({"name": name, "value": name}));
     let variables = files.as_array().into_iter().flatten().cloned().chain(variables);
