@@ -94,7 +94,7 @@ fn built(supervisor: &Arc<Supervisor>, logs: &Path) -> Result<PathBuf> {
         workshop.build(name, &["build", "-trimpath", "-ldflags", &versions.linker_flags(), "-o", &output, package])?;
     }
     for (name, package, version) in INSTALLED {
-        workshop.build(name, &["install", "-trimpath", "-ldflags", "-s -w", &format!("{package}@{version}")])?;
+        workshop.build(name, &["install", "-ldflags", "-s -w", &format!("{package}@{version}")])?;
     }
     fs::write(&stamp, recipe)?;
     say(&format!("built in {} s", begin.elapsed().as_secs()))?;

@@ -28,7 +28,7 @@ const SECRET: &str = "outrigger-authority";
 
 /// Installs what is rendered, with so many replicas and these flags besides; every hook refuses what it is not asked about.
 async fn install(estate: &Estate, replicas: usize, flags: &[&str]) -> Result<()> {
-    for mut document in rendered()? {
+    for mut document in rendered(false)? {
         for hook in document.get_mut("webhooks").and_then(Value::as_array_mut).into_iter().flatten() {
             set(hook, "/failurePolicy", json!("Fail"))?;
         }

@@ -19,7 +19,8 @@ use self::usage::{FREE, GUARDED, Usage, ensure_none_failed, told};
 use crate::binaries::say;
 use crate::control_plane::eventually;
 use crate::estate::{Estate, OURS, Server};
-use crate::installing;
+use crate::installing::{self, HOSTS};
+use crate::keys::Authority;
 use crate::support::{Sandbox, deployment};
 use crate::watching::Watch;
 
@@ -168,9 +169,10 @@ pub(crate) async fn a_network_that_is_gone_holds_up_nothing_but_what_is_guarded(
 }
 
 pub(crate) async fn an_expired_certificate_holds_up_nothing_but_what_is_guarded(estate: Estate) -> Result<()> {
-    let installation = installing::install_with_certificate(&estate).await?;
+    let authority = Authority::new("outrigger")?;
+    installing::install_with_certificate(&estate, &authority).await?;
     let scene = Scene::use_it(estate).await?;
-    installation.serve(&scene.estate, false).await?;
+    installing::certificate(&scene.estate, &authority.sign("outrigger", &HOSTS, false)?).await?;
     // Connections that are open are not looked at again.
     scene.estate.kubelet.kill_all()?;
     scene.estate.kubelet.release();
@@ -182,7 +184,7 @@ pub(crate) async fn an_expired_certificate_holds_up_nothing_but_what_is_guarded(
     let settled = Instant::now() + Duration::from_secs(3);
     scene.lasts(settled, 10).await?;
     scene.outage("certificate expired", settled)?;
-    installation.serve(&scene.estate, true).await?;
+    installing::certificate(&scene.estate, &authority.sign("outrigger", &HOSTS, true)?).await?;
     scene.comes_back("certificate expired", Duration::from_secs(30)).await
 }
 

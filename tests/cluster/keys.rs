@@ -16,7 +16,11 @@ pub(crate) struct Identity {
 
 impl Identity {
     pub(crate) fn for_loopback(name: &str) -> Result<Self> {
-        Authority::new(name)?.sign(name, &["127.0.0.1", "localhost"], true)
+        Self::for_hosts(name, &["127.0.0.1", "localhost"])
+    }
+
+    pub(crate) fn for_hosts(name: &str, hosts: &[&str]) -> Result<Self> {
+        Authority::new(name)?.sign(name, hosts, true)
     }
 }
 

@@ -14,6 +14,7 @@ mod cainjector;
 mod certificates;
 mod changing;
 mod chaos;
+mod chart;
 mod control_plane;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod counting;
@@ -32,6 +33,7 @@ mod injection;
 mod installing;
 mod jobs;
 mod keys;
+mod kustomizing;
 mod leaders;
 mod lease;
 mod leftovers;
@@ -169,6 +171,10 @@ fn on_estates(house: &Arc<House>) -> Vec<Trial> {
         on_an_estate certificates::trouble::a_broken_secret_stops_nobody_who_runs_and_whoever_starts_says_why_it_waits,
         on_an_estate certificates::trouble::a_secret_that_is_deleted_is_put_back_and_all_go_on,
         beside_the_injector certificates::cert_manager::the_real_injector_writes_our_bundles_and_we_follow_a_new_certificate,
+        on_an_estate kustomizing::every_component_can_be_applied_alone_and_all_together,
+        on_an_estate chart::helm_installs_upgrades_and_uninstalls,
+        beside_others chart::the_chart_is_the_kustomization_with_values,
+        beside_others chart::a_wrong_value_is_refused_by_its_name,
     ]
 }
 
@@ -373,7 +379,11 @@ impl House {
     /// The end of all tests: servers have asked for nothing that they may not.
     fn nobody_was_refused(&self) -> Result<()> {
         match self.cluster.get() {
-            Some(Availability::Up(cluster)) => rights::nobody_was_refused(&cluster.plane),
+            Some(Availability::Up(cluster)) => self.runtime.block_on(async {
+                // A test that failed half-way may have left the API server stopped.
+                cluster.plane.start_api_server().await?;
+                rights::nobody_was_refused(&cluster.plane).await
+            }),
             _ => Ok(()),
         }
     }
@@ -385,7 +395,7 @@ impl House {
         let its = Arc::clone(&estate.cluster);
         let tested = tokio::time::timeout(ESTATE_LIMIT, test(estate)).await;
         tested.with_context(|| format!("it takes longer than {} s", ESTATE_LIMIT.as_secs()))??;
-        rights::nobody_was_refused(&its.plane)
+        rights::nobody_was_refused(&its.plane).await
     }
 
     fn cluster(&self) -> &Availability {

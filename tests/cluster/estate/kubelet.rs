@@ -51,7 +51,12 @@ pub(super) struct Node {
 /// A pod that runs.
 #[derive(Clone)]
 pub(crate) struct Server {
+    pub(crate) pod: String,
     pub(crate) process: Arc<Process>,
+    /// Its admin port on loopback.
+    pub(crate) admin: u16,
+    /// Where it answers reviews, on loopback.
+    pub(crate) reviews: u16,
 }
 
 impl Kubelet {
@@ -192,7 +197,7 @@ impl Life<'_> {
         for restarts in 0.. {
             site.mount().await;
             let process = Arc::new(self.node.supervisor.run(site.program())?);
-            let server = Server { process: Arc::clone(&process) };
+            let server = Server { pod: name.clone(), process: Arc::clone(&process), admin: self.ports.1, reviews: self.ports.0 };
             self.node.running.lock().insert(name.clone(), server);
             let ended = tokio::select! {
                 ended = self.probed(&process, restarts) => ended,
