@@ -164,7 +164,7 @@ fn on_estates(house: &Arc<House>) -> Vec<Trial> {
         on_an_estate chaos::servers_that_hang_hold_up_nothing_but_what_is_guarded,
         on_an_estate chaos::a_network_that_is_gone_holds_up_nothing_but_what_is_guarded,
         on_an_estate chaos::all_starts_at_once_with_strict_configurations,
-        on_an_estate chaos::a_rolling_restart_under_five_hundred_reviews_a_second_fails_none,
+        on_an_estate chaos::a_rolling_restart_under_load_fails_no_review,
         on_an_estate chaos::an_expired_certificate_holds_up_nothing_but_what_is_guarded,
         on_an_estate certificates::three_replicas_share_one_ca_and_exchange_it_under_load_without_one_failed_request,
         on_an_estate certificates::what_is_applied_again_is_mended_at_once_and_who_edits_selectors_is_let_be,
