@@ -97,13 +97,14 @@ pub async fn serve(arguments: Serve) -> anyhow::Result<()> {
     };
     let signals = Signals::new()?;
     running.readiness.expect(self_check::CONDITION);
-    let (objects, outside) = if let Some(folder) = &arguments.from {
+    let (objects, outside, cluster) = if let Some(folder) = &arguments.from {
         let (objects, outside) = running.follow_folder(folder, &arguments.common, gates)?;
-        (Some(objects), outside)
+        (Some(objects), outside, None)
     } else {
-        (None, running.follow_cluster(&arguments).await?)
+        let (outside, cluster) = running.follow_cluster(&arguments).await?;
+        (None, outside, Some(cluster))
     };
-    let serving = running.certificate(&arguments)?;
+    let serving = running.certificate(&arguments, cluster)?;
     let (listener, admin) = (bind(arguments.listen)?, bind(arguments.admin)?);
     let address = listener.local_addr()?;
     tracing::info!(reviews = %address, admin = %admin.local_addr()?, "serving");
@@ -138,17 +139,16 @@ impl Running {
         Ok((Arc::new(move || objects.read().clone()), outside))
     }
 
-    /// Follows the cluster; gives who answers the questions of handlers, and who takes what they claim.
-    async fn follow_cluster(&self, arguments: &Serve) -> anyhow::Result<Outside> {
+    /// Follows the cluster; gives who answers the questions of handlers and who takes what they claim, and a client that sends each
+    /// request once, with which certificates are kept.
+    async fn follow_cluster(&self, arguments: &Serve) -> anyhow::Result<(Outside, Client)> {
         let (common, election) = (&arguments.common, &arguments.election);
         let times =
             Times::new(election.leader_elect_lease_duration, election.leader_elect_renew_deadline, election.leader_elect_retry_period)?;
         let cluster = client::find().await?;
-        let connect = |repeats| {
-            let client = client::client(cluster.clone(), repeats);
-            if arguments.shadow { client.map(client::reading) } else { client }
-        };
-        let (client, once) = (connect(Repeats::Client)?, connect(Repeats::Caller)?);
+        let (client, writer) = (client::client(cluster.clone(), Repeats::Client)?, client::client(cluster, Repeats::Caller)?);
+        let (client, once) =
+            if arguments.shadow { (client::reading(client), client::reading(writer.clone())) } else { (client, writer.clone()) };
         let (touched, incoming) = mpsc::unbounded_channel();
         // Who only watches does nothing about what changes.
         let interested = (!arguments.shadow).then_some(touched);
@@ -164,12 +164,15 @@ impl Running {
         self.tasks.spawn(feed.clone().namespaces(client.clone(), self.stop.clone()));
         self.tasks.spawn(feed.clone().configuration(client.clone(), common.namespace.clone(), self.stop.clone()));
         let turnstile = Counter::new(once.clone(), feed.clone(), self.tasks.clone(), Arc::new(now));
-        if !arguments.shadow {
+        if arguments.shadow {
+            // Nothing is reconciled; whoever keeps certificates writes them only where they differ.
+            self.leadership.send_replace(Some(Term::without_election(&self.resign)));
+        } else {
             self.stand_for_election(client.clone(), times, common, election)?;
             self.reconcile(once, feed, common.namespace.clone(), incoming);
         }
         let asked = ask::asked(client, &common.namespace);
-        Ok(Outside { asked: Some(asked), settled: Some(turnstile.settled()), ..Outside::default() })
+        Ok((Outside { asked: Some(asked), settled: Some(turnstile.settled()), ..Outside::default() }, writer))
     }
 
     fn reconcile(&self, client: Client, feed: Feed, own_namespace: String, touched: mpsc::UnboundedReceiver<Key>) {

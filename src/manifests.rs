@@ -5,6 +5,7 @@
 mod access;
 mod compact;
 mod evictions;
+mod helm;
 mod kustomize;
 mod network;
 mod protection;
@@ -79,6 +80,9 @@ pub enum ManifestError {
     /// A value that YAML cannot express.
     #[error("cannot write as YAML: {0}")]
     Yaml(#[from] serde_saphyr::SerializeError),
+    /// The chart changes a line that is not rendered any more.
+    #[error("cannot make the chart: expected a line `{0}`")]
+    Template(String),
     /// The file system refused.
     #[error("{}: {source}", path.display())]
     File {
@@ -128,6 +132,7 @@ pub fn files(rendering: &Rendering) -> Result<Vec<File>, ManifestError> {
     let mut files = installation(rendering)?;
     let others = kustomize::files(rendering, &files)?;
     files.extend(others);
+    files.extend(helm::files()?);
     Ok(files)
 }
 

@@ -37,9 +37,9 @@ pub(super) fn documents(rendering: &Rendering) -> Result<Vec<String>, ManifestEr
     let mut everywhere = ClusterRole {
         metadata: cluster_wide(NAME),
         rules: Some(vec![
-            mirrored("apps.kruise.io", "sidecarsets"),
+            watched("apps.kruise.io", "sidecarsets"),
             mirrored("policy.kruise.io", "podunavailablebudgets"),
-            mirrored("", "namespaces"),
+            watched("", "namespaces"),
             mirrored("", "pods"),
             allowed("apps.kruise.io", &["sidecarsets/status"], &["patch"]),
             allowed("policy.kruise.io", &["podunavailablebudgets/status"], &["patch"]),
@@ -131,6 +131,11 @@ fn lifted() -> ClusterRole {
 }
 
 /// The verbs that a watch with its first list needs.
+fn watched(group: &str, resource: &str) -> PolicyRule {
+    allowed(group, &[resource], &["list", "watch"])
+}
+
+/// The same, and looked at one by one where the watch may be late.
 fn mirrored(group: &str, resource: &str) -> PolicyRule {
     allowed(group, &[resource], &["get", "list", "watch"])
 }
@@ -145,7 +150,7 @@ fn budgets() -> [PolicyRule; 4] {
     let read = &["get", "list", "watch"];
     [
         allowed("apps", &["deployments", "replicasets", "statefulsets"], read),
-        mirrored("", "replicationcontrollers"),
+        watched("", "replicationcontrollers"),
         allowed("apps.kruise.io", &["clonesets", "statefulsets"], read),
         // Of every kind that somebody may name as a target.
         allowed("*", &["*/scale"], &["get"]),
@@ -184,7 +189,7 @@ fn lease() -> [PolicyRule; 2] {
 
 /// The reference's `ConfigMap`, and no other.
 fn configuration() -> PolicyRule {
-    named(mirrored("", "configmaps"), &[CONFIGURATION])
+    named(watched("", "configmaps"), &[CONFIGURATION])
 }
 
 /// Pods that stand for a set's sidecars while the API server judges them. None is stored; RBAC knows no right to that alone.

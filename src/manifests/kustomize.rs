@@ -5,7 +5,9 @@
 
 use serde_json::{Value, json};
 
-use super::{AUTHORITY, CONVERSION_SERVICE, DEFINITIONS, File, ManifestError, NAME, Rendering, SERVICE, SERVING_CERT, file, network, yaml};
+use super::{
+    AUTHORITY, CONVERSION_SERVICE, DEFINITIONS, File, ManifestError, NAME, Rendering, SERVICE, SERVING_CERT, evictions, file, network, yaml,
+};
 use crate::handlers::{Registration, TABLE, Unanswered};
 
 /// Where the certificate is mounted that others make.
@@ -19,30 +21,37 @@ const RBAC: &str = "rbac.authorization.k8s.io/v1";
 pub(super) fn files(rendering: &Rendering, installation: &[File]) -> Result<Vec<File>, ManifestError> {
     let components = [
         Component {
+            name: "own-certificate",
+            does: "The certificate comes from the Secret `outrigger-serving-cert`, which somebody else makes and renews.",
+            components: &[],
+            resources: Vec::new(),
+            patches: vec![("deployment.yaml", vec![yaml(&mounted(rendering))?]), ("without-authority.yaml", without_authority(rendering)?)],
+        },
+        Component {
             name: "cert-manager",
             does: "Certificates by cert-manager, which has to be there already.",
+            components: &["own-certificate"],
             resources: vec![("certificate.yaml", certificates(rendering)?)],
-            patches: vec![
-                ("inject-ca.yaml", inject_ca(rendering, TABLE)?),
-                ("deployment.yaml", vec![yaml(&mounted(rendering))?]),
-                ("without-authority.yaml", without_authority(rendering)?),
-            ],
+            patches: vec![("inject-ca.yaml", inject_ca(rendering, TABLE)?)],
         },
         Component {
             name: "high-availability",
             does: "Three replicas, each on a node of its own where there are three.",
+            components: &[],
             resources: Vec::new(),
             patches: vec![("deployment.yaml", vec![yaml(&three(rendering))?])],
         },
         Component {
             name: "strict",
             does: "Pods are refused while no replica answers, instead of coming up without their sidecars.",
+            components: &[],
             resources: Vec::new(),
-            patches: vec![("webhooks.yaml", vec![yaml(&strict(TABLE))?])],
+            patches: vec![("webhooks.yaml", vec![yaml(&strict(TABLE))?]), ("evictions.yaml", vec![yaml(&evictions::strict())?])],
         },
         Component {
             name: "network-policy",
             does: "Who may talk to the server and whom it talks to. Metrics are read from the namespace `monitoring`.",
+            components: &[],
             resources: vec![("network-policy.yaml", network::policy(rendering)?)],
             patches: Vec::new(),
         },
@@ -62,6 +71,8 @@ struct Component {
     name: &'static str,
     /// A sentence.
     does: &'static str,
+    /// Others that it needs.
+    components: &'static [&'static str],
     resources: Vec<(&'static str, Vec<String>)>,
     patches: Vec<(&'static str, Vec<String>)>,
 }
@@ -78,19 +89,20 @@ impl Component {
     fn kustomization(&self) -> String {
         let Self { name, does, .. } = self;
         let list = |title: &str, lines: Vec<String>| if lines.is_empty() { String::new() } else { format!("{title}:\n{}", lines.concat()) };
+        let components = list("components", self.components.iter().map(|name| format!("- ../{name}\n")).collect());
         let resources = list("resources", self.resources.iter().map(|(path, _)| format!("- {path}\n")).collect());
         let patches = list("patches", self.patches.iter().map(|(path, _)| format!("- path: {path}\n")).collect());
         format!(
             "# {does} In a kustomization of your own:\n#   resources: [<this repository>/manifests]\n\
              #   components: [<this repository>/manifests/{name}]\n\
-             apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n{resources}{patches}"
+             apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n{components}{resources}{patches}"
         )
     }
 }
 
 /// A root that signs itself, and the serving certificate that it signs: the serving certificate can then be renewed
 /// without a moment in which replicas and API server disagree about the CA.
-fn certificates(rendering: &Rendering) -> Result<Vec<String>, ManifestError> {
+pub(super) fn certificates(rendering: &Rendering) -> Result<Vec<String>, ManifestError> {
     let hosts = [SERVICE, CONVERSION_SERVICE].map(|service| format!("{service}.{}.svc", rendering.namespace));
     let root = json!({
         "isCA": true,
@@ -132,7 +144,7 @@ fn inject_ca(rendering: &Rendering, table: &[Registration]) -> Result<Vec<String
 }
 
 /// The certificate as files, by variables and not by arguments: variables of several patches go together.
-fn mounted(rendering: &Rendering) -> Value {
+pub(super) fn mounted(rendering: &Rendering) -> Value {
     let file = |name: &str, file: &str| json!({"name": name, "value": format!("{CERTIFICATES}/{file}")});
     let container = json!({
         "name": NAME,
@@ -155,7 +167,7 @@ fn without_authority(rendering: &Rendering) -> Result<Vec<String>, ManifestError
 
 /// A node that is gone takes one of three. A replica waits for a node of its own only among nodes that take it, and beside those
 /// of its own revision: neither a broken node nor a rolling update holds it up.
-fn three(rendering: &Rendering) -> Value {
+pub(super) fn three(rendering: &Rendering) -> Value {
     let selector = json!({"matchLabels": {"app.kubernetes.io/name": NAME}});
     let apart = |key: &str, unsatisfiable: &str| {
         json!({

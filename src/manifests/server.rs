@@ -134,6 +134,7 @@ fn container(rendering: &Rendering) -> Container {
     Container {
         name: NAME.to_owned(),
         image: Some(rendering.image.clone()),
+        image_pull_policy: Some("IfNotPresent".to_owned()),
         args: Some(vec!["serve".to_owned()]),
         env: Some(vec![of_the_pod("POD_NAME", "metadata.name"), of_the_pod("POD_NAMESPACE", "metadata.namespace")]),
         ports: Some(vec![port("https", 9443), port("admin", 8080)]),

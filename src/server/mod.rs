@@ -1,6 +1,7 @@
 //! The admission server: bytes in, bytes out, and what must not break it (DESIGN §8).
 
 pub mod admin;
+pub mod authority;
 pub mod certs;
 pub mod http;
 pub mod open_files;

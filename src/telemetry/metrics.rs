@@ -26,6 +26,14 @@ pub struct Metrics {
     pub certificate_expiry: Gauge,
     /// Certificate files that could not be loaded, since the start.
     pub certificate_errors: Counter,
+    /// 1 while what lies in the files or in the Secret cannot be used, else 0.
+    pub certificate_unusable: Gauge,
+    /// Seconds since 1970 at which the CA ends that signs the serving certificate; 0 where certificates come from files.
+    pub authority_expiry: Gauge,
+    /// Hooks and definitions that do not carry what they should; counted by the replica that leads.
+    pub bundles_missing: Gauge,
+    /// Times that a bundle was written to a configuration or a definition.
+    pub bundle_writes: Counter,
     /// Times that changed manifest files could not be read.
     pub manifest_errors: Counter,
     /// Stored objects that cannot be used.
@@ -127,6 +135,10 @@ impl Metrics {
             shadow_reviews: Family::default(),
             certificate_expiry: Gauge::default(),
             certificate_errors: Counter::default(),
+            certificate_unusable: Gauge::default(),
+            authority_expiry: Gauge::default(),
+            bundles_missing: Gauge::default(),
+            bundle_writes: Counter::default(),
             manifest_errors: Counter::default(),
             unusable: Counter::default(),
             watch_restarts: Counter::default(),
@@ -152,14 +164,9 @@ impl Metrics {
         registry.register("reviews", "Admission reviews answered, by hook and verdict", self.reviews.clone());
         registry.register("review_seconds", "Time from a review's body to its answer", self.seconds.clone());
         registry.register("panics", "Handlers that panicked, by hook", self.panics.clone());
+        self.register_certificates(registry);
         let shadow = self.shadow_reviews.clone();
         registry.register("shadow_reviews", "What would have been done about reviews by a server that only watches, by hook", shadow);
-        registry.register(
-            "certificate_expiry_seconds",
-            "When the serving certificate ends, in seconds since 1970",
-            self.certificate_expiry.clone(),
-        );
-        registry.register("certificate_errors", "Certificate files that could not be loaded", self.certificate_errors.clone());
         registry.register("manifest_errors", "Changed manifest files that could not be read", self.manifest_errors.clone());
         registry.register("unusable_objects", "Stored objects that cannot be used", self.unusable.clone());
         registry.register("watch_restarts", "Watches that ended and were begun again", self.watch_restarts.clone());
@@ -171,6 +178,20 @@ impl Metrics {
         let writes = self.claim_writes.clone();
         registry.register("claim_writes", "Writes of what requests took from budgets; several may share one", writes);
         self.register_reconcilers(registry);
+    }
+
+    fn register_certificates(&self, registry: &mut Registry) {
+        let expiry = self.certificate_expiry.clone();
+        registry.register("certificate_expiry_seconds", "When the serving certificate ends, in seconds since 1970", expiry);
+        let help = "Certificates that could not be loaded, read or signed";
+        registry.register("certificate_errors", help, self.certificate_errors.clone());
+        let unusable = self.certificate_unusable.clone();
+        registry.register("certificate_unusable", "1 while the certificate files or the Secret of the CA cannot be used", unusable);
+        let help = "When the CA of the serving certificate ends, in seconds since 1970; 0 where certificates come from files";
+        registry.register("authority_expiry_seconds", help, self.authority_expiry.clone());
+        let help = "Webhook configurations and definitions without the right caBundle, by the replica that leads";
+        registry.register("bundles_missing", help, self.bundles_missing.clone());
+        registry.register("bundle_writes", "Writes of caBundle", self.bundle_writes.clone());
     }
 
     fn register_reconcilers(&self, registry: &mut Registry) {

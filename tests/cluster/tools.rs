@@ -69,7 +69,8 @@ pub(crate) fn kustomization(plane: &ControlPlane, components: &[&str]) -> Result
     Ok(own)
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
+/// A folder with all that is in it.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;

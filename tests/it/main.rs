@@ -3,6 +3,7 @@
 
 mod api_server;
 mod architecture;
+mod authority;
 mod budgets;
 mod certificates;
 mod claims;

@@ -23,13 +23,13 @@ fn rules(path: &str, kind: &str, name: &str) -> Value {
 
 #[test]
 fn the_server_may_do_what_it_does_everywhere_and_nothing_else() {
-    let read = json!(["get", "list", "watch"]);
+    let (read, watch) = (json!(["get", "list", "watch"]), json!(["list", "watch"]));
     assert_eq!(
         rules("rbac.yaml", "ClusterRole", "outrigger"),
         json!([
-            {"apiGroups": ["apps.kruise.io"], "resources": ["sidecarsets"], "verbs": read},
+            {"apiGroups": ["apps.kruise.io"], "resources": ["sidecarsets"], "verbs": watch},
             {"apiGroups": ["policy.kruise.io"], "resources": ["podunavailablebudgets"], "verbs": read},
-            {"apiGroups": [""], "resources": ["namespaces"], "verbs": read},
+            {"apiGroups": [""], "resources": ["namespaces"], "verbs": watch},
             {"apiGroups": [""], "resources": ["pods"], "verbs": read},
             {"apiGroups": ["apps.kruise.io"], "resources": ["sidecarsets/status"], "verbs": ["patch"]},
             {"apiGroups": ["policy.kruise.io"], "resources": ["podunavailablebudgets/status"], "verbs": ["patch"]},
@@ -39,7 +39,7 @@ fn the_server_may_do_what_it_does_everywhere_and_nothing_else() {
             {"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["list"]},
             {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list"]},
             {"apiGroups": ["apps"], "resources": ["deployments", "replicasets", "statefulsets"], "verbs": read},
-            {"apiGroups": [""], "resources": ["replicationcontrollers"], "verbs": read},
+            {"apiGroups": [""], "resources": ["replicationcontrollers"], "verbs": watch},
             {"apiGroups": ["apps.kruise.io"], "resources": ["clonesets", "statefulsets"], "verbs": read},
             {"apiGroups": ["*"], "resources": ["*/scale"], "verbs": ["get"]},
             {"apiGroups": ["apps.kruise.io"], "resources": ["workloadspreads"], "verbs": read},
@@ -63,7 +63,7 @@ fn the_server_may_do_what_it_does_at_home_and_nothing_else() {
             {"apiGroups": ["apps"], "resources": ["controllerrevisions"], "verbs": ["create", "patch", "delete"]},
             {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
             lease,
-            {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["kruise-configuration"], "verbs": read},
+            {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["kruise-configuration"], "verbs": ["list", "watch"]},
             // For dry runs alone.
             {"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]},
         ])
