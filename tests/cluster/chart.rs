@@ -4,16 +4,19 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
+use futures::TryStreamExt;
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingAdmissionPolicyBinding, ValidatingWebhookConfiguration,
 };
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{DeleteParams, DynamicObject, ListParams};
 use kube::core::GroupVersionKind;
+use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, ResourceExt};
 use outrigger::sidecarset::api::SidecarSet;
 use serde_json::{Value, json};
@@ -23,7 +26,7 @@ use crate::applying;
 use crate::estate::Estate;
 use crate::installing::{BUDGET, HOSTS, NAMESPACE, SET, certificate, injected};
 use crate::keys::Identity;
-use crate::support::{Cluster, Sandbox};
+use crate::support::{Cluster, Object, Sandbox};
 use crate::tools::{committed, copy, helm, kubectl, kustomization};
 
 /// Helm asks no cluster for its version when it only renders.
@@ -58,14 +61,22 @@ fn objects(yaml: &str) -> Result<Objects> {
     Ok(objects)
 }
 
-/// Kustomize writes 1.0 as 1.
+/// Kustomize writes 1.0 as 1, and puts its variables first, whose order says nothing.
 fn alike(value: Value) -> Value {
     match value {
         Value::Number(number) => json!(number.as_f64()),
         Value::Array(items) => items.into_iter().map(alike).collect(),
-        Value::Object(members) => Value::Object(members.into_iter().map(|(name, member)| (name, alike(member))).collect()),
+        Value::Object(members) => Value::Object(members.into_iter().map(|(name, member)| member_alike(name, member)).collect()),
         other => other,
     }
+}
+
+fn member_alike(name: String, member: Value) -> (String, Value) {
+    let mut member = alike(member);
+    if let Some(variables) = member.as_array_mut().filter(|_| name == "env") {
+        variables.sort_by_key(ToString::to_string);
+    }
+    (name, member)
 }
 
 fn the_same(from: &Objects, other: &Objects) -> Result<()> {
@@ -142,6 +153,17 @@ async fn meanwhile(sandbox: &Sandbox, with_sidecar: bool, work: impl Future<Outp
     Ok(made)
 }
 
+/// When an object went, as the API server counts.
+async fn first_deletion<K: Object>(api: Api<K>, name: &str) -> Result<u64> {
+    let mut events = pin!(watcher(api, watcher::Config::default().fields(&format!("metadata.name={name}"))));
+    while let Some(event) = events.try_next().await? {
+        if let Event::Delete(object) = event {
+            return Ok(object.resource_version().context("no version")?.parse()?);
+        }
+    }
+    bail!("the watch of {name} has ended")
+}
+
 /// A chart in which a definition has changed.
 fn changed(estate: &Estate) -> Result<PathBuf> {
     let chart = estate.plane.folder.join("changed");
@@ -182,7 +204,14 @@ pub(crate) async fn helm_installs_upgrades_and_uninstalls(estate: Estate) -> Res
     ensure!(estate.kubelet.servers().len() >= 3, "three replicas run");
 
     let uninstall = ["uninstall", "outrigger", "--namespace", NAMESPACE, "--wait", "--timeout", "180s"];
-    meanwhile(&sandbox, false, helm(plane, &uninstall)).await?;
+    let (client, services) = (estate.client(), Api::<Service>::namespaced(estate.client(), NAMESPACE));
+    let (_, mutating, validating, service) = tokio::try_join!(
+        meanwhile(&sandbox, false, helm(plane, &uninstall)),
+        first_deletion(Api::<MutatingWebhookConfiguration>::all(client.clone()), "outrigger"),
+        first_deletion(Api::<ValidatingWebhookConfiguration>::all(client.clone()), "outrigger"),
+        first_deletion(services, "outrigger-webhook"),
+    )?;
+    ensure!(mutating < service && validating < service, "webhooks went at {mutating} and {validating}, their service at {service}");
     nothing_holds_anything_up(&sandbox).await?;
     // The definitions that were left are taken up again.
     helm(plane, &[&["install", "outrigger", &chart], &fixed[..]].concat()).await.map(drop)

@@ -1,6 +1,8 @@
 //! The kustomization and its components, by a real kubectl: all can be applied, alone and together, and what runs then is admitted at the
 //! `restricted` level.
 
+use std::path::Path;
+
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::Pod;
@@ -55,6 +57,14 @@ pub(crate) async fn every_component_can_be_applied_alone_and_all_together(estate
     available(&estate).await?;
     is_as_it_was_asked_for(&estate).await?;
     only_restricted_pods_are_admitted(&estate).await
+}
+
+async fn can_be_applied(estate: &Estate, folder: &Path) -> Result<()> {
+    let folder = folder.display().to_string();
+    let applied = kubectl(&estate.plane, &["apply", "--server-side", "--dry-run=server", "-k", &folder]).await?;
+    let fine = applied.lines().filter(|line| line.ends_with(" serverside-applied (server dry run)")).count();
+    ensure!(applied.lines().count() == fine && fine >= 10, "{folder}:\n{applied}");
+    Ok(())
 }
 
 async fn is_as_it_was_asked_for(estate: &Estate) -> Result<()> {
