@@ -15,6 +15,7 @@ mod control_plane;
 #[path = "../tests/cluster/definitions.rs"]
 mod definitions;
 #[path = "../tests/cluster/keys.rs"]
+#[expect(dead_code, reason = "tests make more certificates")]
 mod keys;
 #[path = "../tests/cluster/nodes.rs"]
 mod nodes;
@@ -30,6 +31,7 @@ mod rights;
 #[path = "scale_up/scenario.rs"]
 mod scenario;
 #[path = "../tests/cluster/supervisor.rs"]
+#[expect(dead_code, reason = "only tests make a server hang")]
 mod supervisor;
 #[path = "../tests/cluster/support.rs"]
 #[expect(dead_code, reason = "only the tests need all of it")]

@@ -5,7 +5,9 @@
 
 use serde_json::{Value, json};
 
-use super::{AUTHORITY, CONVERSION_SERVICE, DEFINITIONS, File, ManifestError, NAME, Rendering, SERVICE, SERVING_CERT, file, network, yaml};
+use super::{
+    AUTHORITY, CONVERSION_SERVICE, DEFINITIONS, File, ManifestError, NAME, Rendering, SERVICE, SERVING_CERT, evictions, file, network, yaml,
+};
 use crate::handlers::{Registration, TABLE, Unanswered};
 
 /// Where the certificate is mounted that others make.
@@ -44,7 +46,7 @@ pub(super) fn files(rendering: &Rendering, installation: &[File]) -> Result<Vec<
             does: "Pods are refused while no replica answers, instead of coming up without their sidecars.",
             components: &[],
             resources: Vec::new(),
-            patches: vec![("webhooks.yaml", vec![yaml(&strict(TABLE))?])],
+            patches: vec![("webhooks.yaml", vec![yaml(&strict(TABLE))?]), ("evictions.yaml", vec![yaml(&evictions::strict())?])],
         },
         Component {
             name: "network-policy",

@@ -21,10 +21,19 @@ pub struct Metrics {
     reviews: Family<Review, Counter>,
     seconds: Family<OfHook, Histogram, Buckets>,
     panics: Family<OfHook, Counter>,
+    shadow_reviews: Family<ShadowReview, Counter>,
     /// Seconds since 1970 at which the serving certificate ends.
     pub certificate_expiry: Gauge,
     /// Certificate files that could not be loaded, since the start.
     pub certificate_errors: Counter,
+    /// 1 while what lies in the files or in the Secret cannot be used, else 0.
+    pub certificate_unusable: Gauge,
+    /// Seconds since 1970 at which the CA ends that signs the serving certificate; 0 where certificates come from files.
+    pub authority_expiry: Gauge,
+    /// Hooks and definitions that do not carry what they should; counted by the replica that leads.
+    pub bundles_missing: Gauge,
+    /// Times that a bundle was written to a configuration or a definition.
+    pub bundle_writes: Counter,
     /// Times that changed manifest files could not be read.
     pub manifest_errors: Counter,
     /// Stored objects that cannot be used.
@@ -80,6 +89,27 @@ struct Review {
     verdict: &'static str,
 }
 
+/// What would have been done about the reviews of one hook by a server that only watches.
+#[derive(Clone, Debug)]
+pub struct ShadowMetrics {
+    /// Nothing.
+    pub allowed: Counter,
+    /// A change.
+    pub patched: Counter,
+    /// Less than was done by whoever was there before.
+    pub left_out: Counter,
+    /// A refusal.
+    pub denied: Counter,
+    /// Nobody knows: there was no decision in time, or the handler panicked.
+    pub failed: Counter,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ShadowReview {
+    hook: String,
+    would: &'static str,
+}
+
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct OfHook {
     hook: String,
@@ -102,8 +132,13 @@ impl Metrics {
             reviews: Family::default(),
             seconds: Family::new_with_constructor(Buckets),
             panics: Family::default(),
+            shadow_reviews: Family::default(),
             certificate_expiry: Gauge::default(),
             certificate_errors: Counter::default(),
+            certificate_unusable: Gauge::default(),
+            authority_expiry: Gauge::default(),
+            bundles_missing: Gauge::default(),
+            bundle_writes: Counter::default(),
             manifest_errors: Counter::default(),
             unusable: Counter::default(),
             watch_restarts: Counter::default(),
@@ -129,12 +164,9 @@ impl Metrics {
         registry.register("reviews", "Admission reviews answered, by hook and verdict", self.reviews.clone());
         registry.register("review_seconds", "Time from a review's body to its answer", self.seconds.clone());
         registry.register("panics", "Handlers that panicked, by hook", self.panics.clone());
-        registry.register(
-            "certificate_expiry_seconds",
-            "When the serving certificate ends, in seconds since 1970",
-            self.certificate_expiry.clone(),
-        );
-        registry.register("certificate_errors", "Certificate files that could not be loaded", self.certificate_errors.clone());
+        self.register_certificates(registry);
+        let shadow = self.shadow_reviews.clone();
+        registry.register("shadow_reviews", "What would have been done about reviews by a server that only watches, by hook", shadow);
         registry.register("manifest_errors", "Changed manifest files that could not be read", self.manifest_errors.clone());
         registry.register("unusable_objects", "Stored objects that cannot be used", self.unusable.clone());
         registry.register("watch_restarts", "Watches that ended and were begun again", self.watch_restarts.clone());
@@ -146,6 +178,20 @@ impl Metrics {
         let writes = self.claim_writes.clone();
         registry.register("claim_writes", "Writes of what requests took from budgets; several may share one", writes);
         self.register_reconcilers(registry);
+    }
+
+    fn register_certificates(&self, registry: &mut Registry) {
+        let expiry = self.certificate_expiry.clone();
+        registry.register("certificate_expiry_seconds", "When the serving certificate ends, in seconds since 1970", expiry);
+        let help = "Certificates that could not be loaded, read or signed";
+        registry.register("certificate_errors", help, self.certificate_errors.clone());
+        let unusable = self.certificate_unusable.clone();
+        registry.register("certificate_unusable", "1 while the certificate files or the Secret of the CA cannot be used", unusable);
+        let help = "When the CA of the serving certificate ends, in seconds since 1970; 0 where certificates come from files";
+        registry.register("authority_expiry_seconds", help, self.authority_expiry.clone());
+        let help = "Webhook configurations and definitions without the right caBundle, by the replica that leads";
+        registry.register("bundles_missing", help, self.bundles_missing.clone());
+        registry.register("bundle_writes", "Writes of caBundle", self.bundle_writes.clone());
     }
 
     fn register_reconcilers(&self, registry: &mut Registry) {
@@ -183,6 +229,18 @@ impl Metrics {
             unreadable: review("unreadable"),
             panics: self.panics.get_or_create(&hook).clone(),
             seconds: self.seconds.get_or_create(&hook).clone(),
+        }
+    }
+
+    /// The metrics of the hook under `path` of a server that only watches.
+    pub fn shadow(&self, path: &str) -> ShadowMetrics {
+        let review = |would| self.shadow_reviews.get_or_create(&ShadowReview { hook: path.to_owned(), would }).clone();
+        ShadowMetrics {
+            allowed: review("allowed"),
+            patched: review("patched"),
+            left_out: review("left_out"),
+            denied: review("denied"),
+            failed: review("failed"),
         }
     }
 

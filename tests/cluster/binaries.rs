@@ -50,7 +50,7 @@ pub(crate) fn what_is_missing() -> Option<String> {
     Some(format!("no Go on the PATH to build a control plane, and {ASSETS} has no {}", lacking.join(", ")))
 }
 
-fn has_go() -> bool {
+pub(crate) fn has_go() -> bool {
     Command::new("go").arg("version").output().is_ok_and(|output| output.status.success())
 }
 
@@ -176,7 +176,7 @@ impl Versions {
     }
 }
 
-fn lock(path: &Path) -> Result<File> {
+pub(crate) fn lock(path: &Path) -> Result<File> {
     let file = File::options().create(true).truncate(false).write(true).open(path)?;
     if file.try_lock().is_err() {
         say("another run of the tests is building the control plane; waiting for it")?;

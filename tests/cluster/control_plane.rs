@@ -32,7 +32,8 @@ pub(crate) struct ControlPlane {
     client: Client,
     /// None between `stop_api_server` and `start_api_server`.
     api_server: Mutex<Option<Process>>,
-    others: Vec<Process>,
+    /// etcd first.
+    others: Mutex<Vec<Process>>,
 }
 
 struct Ports {
@@ -57,13 +58,28 @@ impl ControlPlane {
         let ports = Ports::choose()?;
         write_files(&folder, ports.api_server)?;
         let client = client(&folder.join("kubeconfig")).await?;
-        let mut plane = Self { supervisor, folder, binaries, ports, has_network, client, api_server: Mutex::new(None), others: Vec::new() };
-        plane.others.push(plane.run("etcd", plane.etcd_flags())?);
-        plane.start_api_server().await?;
-        plane.others.push(plane.run("kube-controller-manager", plane.controller_manager_flags())?);
-        plane.others.push(plane.run("kube-scheduler", plane.scheduler_flags())?);
-        plane.others.push(plane.run("kwok", Self::kwok_flags())?);
+        let plane =
+            Self { supervisor, folder, binaries, ports, has_network, client, api_server: Mutex::new(None), others: Mutex::default() };
+        plane.boot().await?;
         Ok(plane)
+    }
+
+    /// Starts everything on what was there before; returns when the API server is ready.
+    pub(crate) async fn boot(&self) -> Result<()> {
+        self.others.lock().await.push(self.run("etcd", self.etcd_flags())?);
+        self.start_api_server().await?;
+        let mut others = self.others.lock().await;
+        others.push(self.run("kube-controller-manager", self.controller_manager_flags())?);
+        others.push(self.run("kube-scheduler", self.scheduler_flags())?);
+        others.push(self.run("kwok", Self::kwok_flags())?);
+        Ok(())
+    }
+
+    /// SIGKILL for every process, as in a power cut.
+    pub(crate) async fn crash(&self) -> Result<()> {
+        self.api_server.lock().await.take();
+        self.others.lock().await.clear();
+        Ok(())
     }
 
     pub(crate) fn client(&self) -> Client {
@@ -117,14 +133,14 @@ impl ControlPlane {
 
     /// An error if any process has ended that nobody stopped.
     pub(crate) async fn still_runs(&self) -> Result<()> {
-        let api_server = self.api_server.lock().await;
-        self.others.iter().chain(api_server.as_ref()).try_for_each(Process::still_runs)
+        let (api_server, others) = (self.api_server.lock().await, self.others.lock().await);
+        others.iter().chain(api_server.as_ref()).try_for_each(Process::still_runs)
     }
 
     /// Returns when one of the processes has ended that an API server needs.
     async fn failure(&self, api_server: &Process) -> Result<()> {
         loop {
-            self.others.iter().chain([api_server]).try_for_each(Process::still_runs)?;
+            self.others.lock().await.iter().chain([api_server]).try_for_each(Process::still_runs)?;
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }

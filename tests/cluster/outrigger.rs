@@ -36,9 +36,14 @@ impl Outrigger {
     /// The same with a certificate that others may have too.
     pub(crate) async fn start_as(identity: &Identity, cluster: &Cluster, namespace: &str, extra: &[&str]) -> Result<Self> {
         make_namespace(cluster, namespace).await?;
-        let (port, admin) = (keys::free_port()?, keys::free_port()?);
         let kubeconfig = rights::kubeconfig(&cluster.plane, namespace).await?;
-        let program = program(cluster, (namespace, &kubeconfig), (port, admin), identity, extra)?;
+        Self::start_with(identity, cluster, (namespace, &kubeconfig), extra).await
+    }
+
+    /// The same with the account that a kubeconfig names; its own namespace is there already.
+    pub(crate) async fn start_with(identity: &Identity, cluster: &Cluster, own: (&str, &Path), extra: &[&str]) -> Result<Self> {
+        let (port, admin) = (keys::free_port()?, keys::free_port()?);
+        let program = program(cluster, own, (port, admin), identity, extra)?;
         let authority = reqwest::Certificate::from_pem(identity.authority.as_bytes())?;
         let http = reqwest::Client::builder().add_root_certificate(authority).no_proxy().timeout(Duration::from_secs(10)).build()?;
         let process = cluster.plane.supervisor.run(program)?;

@@ -115,7 +115,7 @@ async fn lend(sandbox: &Sandbox) -> Result<()> {
     let metadata = json!({"name": format!("count-{group}"), "labels": {"outrigger.dev/aggregate-to-counted": "true"}});
     let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": metadata, "rules": [rule]});
     sandbox.apply_yaml(&role.to_string()).await?;
-    rights::in_force(&sandbox.cluster.client(), "outrigger-system", serde_json::from_value(rule)?).await
+    rights::in_force(&sandbox.cluster.client(), ("outrigger-system", rights::ACCOUNT), serde_json::from_value(rule)?).await
 }
 
 /// Stays as long as it is labelled, says how it may go, and then goes.

@@ -22,7 +22,7 @@ use crate::control_plane::{AUDIT_LOG, ControlPlane, eventually};
 use crate::watching::Watch;
 
 /// The account of every server, in its own namespace.
-const ACCOUNT: &str = "outrigger";
+pub(crate) const ACCOUNT: &str = "outrigger";
 /// Its rules are collected by a controller.
 const COLLECTED: &str = "outrigger-counted";
 
@@ -34,14 +34,37 @@ pub(crate) async fn kubeconfig(plane: &ControlPlane, namespace: &str) -> Result<
     let mut made = MADE.lock().await;
     if !made.contains(&path) {
         grant(&plane.client(), namespace).await.with_context(|| format!("rights of servers in {namespace}"))?;
-        write(plane, namespace, &path).await?;
+        write(plane, namespace, ACCOUNT, &path).await?;
         made.insert(path.clone());
     }
     Ok(path)
 }
 
-async fn write(plane: &ControlPlane, namespace: &str, path: &Path) -> Result<()> {
-    let token = token(&plane.client(), namespace, ACCOUNT).await?;
+/// A kubeconfig for an account of a namespace with the rules of these roles and no others. They are in force when this returns.
+pub(crate) async fn granted(plane: &ControlPlane, namespace: &str, account: &str, roles: &[Value]) -> Result<PathBuf> {
+    let client = plane.client();
+    let home = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": account}});
+    applying::apply(&client, namespace, home).await?;
+    let subjects = json!([{"kind": "ServiceAccount", "name": account, "namespace": namespace}]);
+    for role in roles {
+        let (mut role, kind) = (role.clone(), role.get("kind").and_then(Value::as_str).context("no kind")?);
+        let api_version = "rbac.authorization.k8s.io/v1";
+        let metadata = json!({"name": format!("{account}-{namespace}")});
+        let role_ref = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": format!("{account}-{namespace}")});
+        let binding = json!({"apiVersion": api_version, "kind": format!("{kind}Binding"), "metadata": metadata, "roleRef": role_ref, "subjects": subjects});
+        let rule = role.pointer("/rules").and_then(Value::as_array).and_then(|rules| rules.last()).cloned().context("no rules")?;
+        json_patch::merge(&mut role, &json!({"metadata": {"name": format!("{account}-{namespace}"), "namespace": null}}));
+        applying::apply(&client, namespace, role).await?;
+        applying::apply(&client, namespace, binding).await?;
+        in_force(&client, (namespace, account), serde_json::from_value(rule)?).await?;
+    }
+    let path = plane.folder.join(format!("account-{account}-{namespace}"));
+    write(plane, namespace, account, &path).await?;
+    Ok(path)
+}
+
+async fn write(plane: &ControlPlane, namespace: &str, account: &str, path: &Path) -> Result<()> {
+    let token = token(&plane.client(), namespace, account).await?;
     let (port, authority) = plane.api_server();
     let kubeconfig = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "server",
@@ -85,13 +108,13 @@ async fn grant(client: &Client, namespace: &str) -> Result<()> {
         ..PolicyRule::default()
     };
     for rule in last_rules.into_iter().map(serde_json::from_value).chain([Ok(collected)]) {
-        in_force(client, namespace, rule?).await?;
+        in_force(client, (namespace, ACCOUNT), rule?).await?;
     }
     Ok(())
 }
 
-/// Returns when servers of this namespace have the right: the API server learns of roles and bindings a moment after they are stored.
-pub(crate) async fn in_force(client: &Client, namespace: &str, rule: PolicyRule) -> Result<()> {
+/// Returns when an account of this namespace has the right: the API server learns of roles and bindings a moment after they are stored.
+pub(crate) async fn in_force(client: &Client, (namespace, account): (&str, &str), rule: PolicyRule) -> Result<()> {
     let first = |words: Option<Vec<String>>| words.unwrap_or_default().into_iter().next();
     let asked = ResourceAttributes {
         namespace: Some(namespace.to_owned()),
@@ -102,7 +125,7 @@ pub(crate) async fn in_force(client: &Client, namespace: &str, rule: PolicyRule)
         ..ResourceAttributes::default()
     };
     let spec = SubjectAccessReviewSpec {
-        user: Some(format!("system:serviceaccount:{namespace}:{ACCOUNT}")),
+        user: Some(format!("system:serviceaccount:{namespace}:{account}")),
         resource_attributes: Some(asked),
         ..SubjectAccessReviewSpec::default()
     };

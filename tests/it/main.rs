@@ -3,6 +3,7 @@
 
 mod api_server;
 mod architecture;
+mod authority;
 mod budgets;
 mod certificates;
 mod claims;
@@ -13,6 +14,7 @@ mod lifting;
 mod manifests;
 mod properties;
 mod reconciling;
+mod shadow;
 mod spreads;
 mod support;
 mod wire;

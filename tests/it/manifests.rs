@@ -137,6 +137,9 @@ fn evictions_that_nobody_judged_are_refused_where_there_are_budgets_and_nowhere_
     assert_eq!(constraints["namespaceSelector"], hook["namespaceSelector"]);
     assert_eq!(constraints["resourceRules"], hook["rules"]);
     assert_eq!((&policy["spec"]["failurePolicy"], &hook["failurePolicy"]), (&json!("Ignore"), &json!("Ignore")));
+    let strict = files(&Rendering { strict: true, ..Rendering::default() }).unwrap();
+    let strict = documents(&strict.iter().find(|file| file.path == Path::new("evictions.yaml")).unwrap().text);
+    assert_eq!(strict[0]["spec"]["failurePolicy"], "Fail");
     assert_eq!(policy["spec"]["paramKind"], json!({"apiVersion": "policy.kruise.io/v1beta1", "kind": "PodUnavailableBudget"}));
     assert_eq!(binding["spec"]["policyName"], policy["metadata"]["name"]);
     assert_eq!(binding["spec"]["paramRef"], json!({"selector": {}, "parameterNotFoundAction": "Allow"}));

@@ -27,7 +27,6 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// Waits until all secrets exist that are mounted, as a kubelet does.
     pub(super) async fn of(node: &Node, pod: &Pod, container: &Container, address: &str, ports: (u16, u16)) -> Result<Self> {
         let (name, namespace) = (pod.name_any(), pod.namespace().unwrap_or_default());
         let folder = node.folder.join(&name);
@@ -47,11 +46,15 @@ impl Site {
         let log = folder.join("log");
         let program = Program { name, path: env!("CARGO_BIN_EXE_outrigger").into(), args, env, folder, log };
         let site = Self { program, secrets, mounts: mounts.into_iter().map(|(secret, _, to)| (secret, to)).collect() };
-        while let Err(error) = site.fetch().await {
+        Ok(site)
+    }
+
+    /// Returns when all secrets exist that are mounted, and are there.
+    pub(super) async fn mount(&self) {
+        while let Err(error) = self.fetch().await {
             tracing::debug!(%error, "a volume cannot be mounted yet");
             tokio::time::sleep(REFRESHED).await;
         }
-        Ok(site)
     }
 
     pub(super) fn program(&self) -> Program {
