@@ -24,8 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::applying;
 use crate::estate::Estate;
-use crate::installing::{BUDGET, HOSTS, NAMESPACE, SET, certificate, injected};
-use crate::keys::Identity;
+use crate::installing::{BUDGET, NAMESPACE, SET, injected};
 use crate::support::{Cluster, Object, Sandbox};
 use crate::tools::{committed, copy, helm, kubectl, kustomization};
 
@@ -177,14 +176,9 @@ fn changed(estate: &Estate) -> Result<PathBuf> {
 }
 
 pub(crate) async fn helm_installs_upgrades_and_uninstalls(estate: Estate) -> Result<()> {
-    let (plane, identity) = (&estate.plane, Identity::for_hosts("outrigger", &HOSTS)?);
-    certificate(&estate, &identity).await?;
-    let values = plane.folder.join("values.yaml");
-    let bundle = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, &identity.authority);
+    let (plane, chart) = (&estate.plane, committed("helm/outrigger").display().to_string());
     // Strict, so that a review without an answer is a pod that is refused.
-    fs::write(&values, json!({"strict": true, "certificates": {"mode": "secret", "caBundle": bundle}}).to_string())?;
-    let (values, chart) = (values.display().to_string(), committed("helm/outrigger").display().to_string());
-    let fixed = ["--namespace", NAMESPACE, "--values", &values, "--wait", "--timeout", "180s"];
+    let fixed = ["--namespace", NAMESPACE, "--create-namespace", "--set=strict=true", "--wait", "--timeout", "180s"];
     helm(plane, &[&["install", "outrigger", &chart], &fixed[..]].concat()).await?;
 
     let sandbox = estate.sandbox("charted").await?;
@@ -192,7 +186,7 @@ pub(crate) async fn helm_installs_upgrades_and_uninstalls(estate: Estate) -> Res
     sandbox.apply_yaml(BUDGET).await?;
     injected(&sandbox).await?;
     let edition = changed(&estate)?.display().to_string();
-    let upgrade = [&["upgrade", "outrigger", &edition, "--set=log.format=json", "--set=replicas=3"], &fixed[..]].concat();
+    let upgrade = [&["upgrade", "--install", "outrigger", &edition, "--set=log.format=json", "--set=replicas=3"], &fixed[..]].concat();
     let made = meanwhile(&sandbox, true, helm(plane, &upgrade)).await?;
     ensure!(made > 20, "only {made} pods were made while Helm upgraded");
     let definitions = Api::<CustomResourceDefinition>::all(estate.client());
@@ -217,7 +211,8 @@ pub(crate) async fn helm_installs_upgrades_and_uninstalls(estate: Estate) -> Res
     helm(plane, &[&["install", "outrigger", &chart], &fixed[..]].concat()).await.map(drop)
 }
 
-async fn nothing_holds_anything_up(sandbox: &Sandbox) -> Result<()> {
+/// Nothing of ours is asked any more, and what users have made is there.
+pub(crate) async fn nothing_holds_anything_up(sandbox: &Sandbox) -> Result<()> {
     let client = sandbox.cluster.client();
     let ours = ListParams::default().labels("app.kubernetes.io/name=outrigger");
     let mutating = Api::<MutatingWebhookConfiguration>::all(client.clone()).list(&ours).await?.items.len();

@@ -1,4 +1,5 @@
-//! What is rendered for a server that only watches: it may only read, holds nobody up, and goes without a trace.
+//! What is rendered for a server that only watches: but for its own certificate it may only read, it holds nobody up, and it goes without a
+//! trace.
 
 use std::path::Path;
 
@@ -19,9 +20,9 @@ fn objects() -> Vec<Value> {
 }
 
 #[test]
-fn a_shadow_may_only_read() {
+fn a_shadow_may_only_read_but_for_its_own_certificate() {
     let mut rules = 0;
-    for role in objects() {
+    for role in objects().into_iter().filter(|role| role["metadata"]["name"] != "outrigger-shadow-authority") {
         for rule in role["rules"].as_array().into_iter().flatten() {
             for verb in rule["verbs"].as_array().unwrap() {
                 assert!(["get", "list", "watch"].iter().any(|read| verb == read), "{rule}");
@@ -31,6 +32,23 @@ fn a_shadow_may_only_read() {
         }
     }
     assert!(rules > 10, "{rules}");
+}
+
+#[test]
+fn a_shadow_writes_its_own_secret_and_its_own_hooks() {
+    let objects = objects();
+    let rules = |kind: &str| {
+        let is_it = |role: &&Value| role["kind"] == kind && role["metadata"]["name"] == "outrigger-shadow-authority";
+        objects.iter().find(is_it).unwrap()["rules"].clone()
+    };
+    let secrets = rules("Role");
+    assert_eq!(secrets[1]["resourceNames"], json!(["outrigger-shadow-authority"]));
+    let [hooks, definitions] = [rules("ClusterRole")[0].clone(), rules("ClusterRole")[1].clone()];
+    assert_eq!((&hooks["resourceNames"], &hooks["verbs"][3]), (&json!(["outrigger-shadow"]), &json!("patch")));
+    assert_eq!(
+        (&definitions["resources"], &definitions["verbs"]),
+        (&json!(["customresourcedefinitions"]), &json!(["get", "list", "watch"]))
+    );
 }
 
 #[test]
@@ -64,8 +82,15 @@ fn a_shadow_has_names_of_its_own_and_goes_without_a_trace() {
     let deployment = objects.iter().find(|object| object["kind"] == "Deployment").unwrap();
     let pod = &deployment["spec"]["template"]["spec"];
     assert_eq!(pod["serviceAccountName"], "outrigger-shadow");
-    assert!(pod["containers"][0]["env"].as_array().unwrap().contains(&json!({"name": "OUTRIGGER_SHADOW", "value": "true"})));
-    assert_eq!(pod["volumes"][0]["secret"]["secretName"], "outrigger-shadow-serving-cert");
+    for (name, value) in [
+        ("OUTRIGGER_SHADOW", "true"),
+        ("OUTRIGGER_AUTHORITY_SECRET", "outrigger-shadow-authority"),
+        ("OUTRIGGER_WEBHOOK_CONFIGURATION", "outrigger-shadow"),
+        ("OUTRIGGER_WEBHOOK_SERVICE", "outrigger-shadow-webhook"),
+        ("OUTRIGGER_CONVERSION_SERVICE", "outrigger-shadow-conversion"),
+    ] {
+        assert!(pod["containers"][0]["env"].as_array().unwrap().contains(&json!({"name": name, "value": value})), "{name}");
+    }
     let service = objects.iter().find(|object| object["kind"] == "Service").unwrap();
     assert_eq!(service["spec"]["selector"], deployment["spec"]["selector"]["matchLabels"]);
 }
