@@ -172,6 +172,7 @@ fn on_estates(house: &Arc<House>) -> Vec<Trial> {
         on_an_estate certificates::trouble::a_secret_that_is_deleted_is_put_back_and_all_go_on,
         beside_the_injector certificates::cert_manager::the_real_injector_writes_our_bundles_and_we_follow_a_new_certificate,
         on_an_estate kustomizing::every_component_can_be_applied_alone_and_all_together,
+        on_an_estate kustomizing::kubectl_installs_and_uninstalls_as_the_documentation_says,
         on_an_estate chart::helm_installs_upgrades_and_uninstalls,
         beside_others chart::the_chart_is_the_kustomization_with_values,
         beside_others chart::a_wrong_value_is_refused_by_its_name,
