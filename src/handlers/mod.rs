@@ -14,6 +14,7 @@ pub mod place;
 pub mod pod;
 pub mod readiness_gate;
 pub mod spreads;
+mod told;
 
 use jiff::Timestamp;
 

@@ -2,11 +2,13 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     sync::{Arc, atomic::AtomicBool, atomic::Ordering},
 };
 
 use axum::{
     Json, Router,
+    extract::{ConnectInfo, DefaultBodyLimit},
     http::{StatusCode, header},
     response::IntoResponse,
     routing::get,
@@ -14,7 +16,13 @@ use axum::{
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::{
+    log::{EXPECTED, Filter},
+    metrics::Metrics,
+};
+
+/// A filter is no longer than this, in bytes.
+const LONGEST_FILTER: usize = 4096;
 
 /// What has to be so before the server says that it is ready. Nothing can make it ready that was not named at the start.
 #[derive(Clone, Debug, Default)]
@@ -65,6 +73,24 @@ impl Readiness {
             conditions.iter().filter_map(|(name, holds)| holds.as_ref().err().map(|why| format!("{name}: {why}"))).collect();
         if unmet.is_empty() { Ok(()) } else { Err(unmet.join("\n")) }
     }
+}
+
+/// The route under which the log filter is read and changed. It is changed from the machine itself alone, which is where
+/// `kubectl port-forward` comes from: this port is plain HTTP, and whoever reaches it could silence the log.
+pub fn log_level(filter: Filter) -> Router {
+    let read = filter.clone();
+    let set = async move |ConnectInfo(from): ConnectInfo<SocketAddr>, text: String| {
+        if !from.ip().to_canonical().is_loopback() {
+            let sentence =
+                format!("the log level is changed from the pod itself, as through kubectl port-forward, not from {}\n", from.ip());
+            return (StatusCode::FORBIDDEN, sentence);
+        }
+        match filter.set(&text) {
+            Ok(()) => (StatusCode::OK, filter.text() + "\n"),
+            Err(_) => (StatusCode::BAD_REQUEST, format!("expected {EXPECTED}, found `{}`\n", text.trim())),
+        }
+    };
+    Router::new().route("/log-level", get(async move || read.text() + "\n").put(set)).layer(DefaultBodyLimit::max(LONGEST_FILTER))
 }
 
 /// Gives all objects of an offline server.
