@@ -4,6 +4,7 @@
 
 mod access;
 mod compact;
+mod evictions;
 mod kustomize;
 mod protection;
 mod server;
@@ -118,6 +119,7 @@ pub fn files(rendering: &Rendering) -> Result<Vec<File>, ManifestError> {
         file("deployment.yaml", &[yaml(&server::deployment(rendering))?, yaml(&server::disruption_budget(rendering))?]),
         file("webhooks.yaml", &webhooks::documents(rendering, TABLE)?),
         file("protection.yaml", &protection::documents()?),
+        file("evictions.yaml", &evictions::documents(rendering)?),
         file("kustomization.yaml", &[kustomize::base()]),
         file("cert-manager/kustomization.yaml", &[kustomize::CERT_MANAGER.to_owned()]),
         file("cert-manager/certificate.yaml", &kustomize::certificates(rendering)?),

@@ -153,6 +153,22 @@ impl<C: Claimable> Verdict<C> {
         Self::Decided(Decision::deny(denial))
     }
 
+    /// The same, and what is decided in the end goes through `change` first. What cannot be taken is refused without it.
+    pub fn changed(self, change: impl Fn(Decision) -> Decision + Clone + Send + 'static) -> Self
+    where
+        C: 'static,
+    {
+        match self {
+            Self::Decided(decision) => Self::Decided(change(decision)),
+            Self::Claim(Claims { claims, is_dry_run, then }) => {
+                Self::Claim(Claims::new(claims, is_dry_run, move |gains, snapshot, now| change(then(gains, snapshot, now))))
+            }
+            Self::Ask(Ask { questions, settle }) => {
+                Self::Ask(Ask::then(questions, move |answers, snapshot, now| settle(answers, snapshot, now).changed(change)))
+            }
+        }
+    }
+
     /// The decision where there is no one to ask, and nothing is taken.
     pub fn unasked(self, snapshot: &C::Snapshot<'_>, now: Timestamp) -> Decision {
         match self {

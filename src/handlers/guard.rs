@@ -7,22 +7,24 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 use super::{Ask, Claim, Claims, Verdict, place::returned, told};
 use crate::{
     admission::{
         ask::{Answer, Question},
+        edits::{Annotations, Edits},
         reason::Reason,
         review::{Options, Request},
-        verdict::{Decision, Denial},
+        verdict::{Decision, Denial, Outcome},
     },
     base::{decode::DecodeError, interned::Interner, observed::Wire, workload::Owner},
     budget::{
         change,
         guard::Take,
         index::{Budget, Operation},
+        keys::JUDGED,
         subject::Subject,
     },
     plan::{Kind, Target, reporter},
@@ -42,6 +44,24 @@ pub fn validate(request: &Request<'_>, snapshot: &Snapshot<'_>, _: Timestamp) ->
         _ => Ok(free()),
     };
     verdict.unwrap_or_else(|error| Verdict::deny(Denial::unreadable(error.to_string())))
+}
+
+/// The same for an eviction, which is marked if it may pass: where there are budgets, a policy of the API server's own refuses evictions
+/// that nobody has judged, and everywhere else they pass also while no server answers.
+pub fn mark_eviction(request: &Request<'_>, snapshot: &Snapshot<'_>, now: Timestamp) -> Verdict {
+    let place = match request.object.map(decoded::<Eviction>).transpose() {
+        Ok(eviction) => eviction.unwrap_or_default().place(),
+        Err(error) => return Verdict::deny(Denial::unreadable(error.to_string())),
+    };
+    let uid = request.uid.to_string();
+    validate(request, snapshot, now).changed(move |decision| match decision.outcome {
+        Outcome::Allow(_) => {
+            let mut edits = Edits::of(place);
+            edits.set_annotation(JUDGED, uid.clone());
+            Decision { outcome: Outcome::Allow(edits), note: "the eviction is marked as judged".to_owned(), ..decision }
+        }
+        Outcome::Deny(_) => decision,
+    })
 }
 
 fn delete(request: &Request<'_>, snapshot: &Snapshot<'_>) -> Result<Verdict, DecodeError> {
@@ -138,6 +158,25 @@ fn is_dry_eviction(eviction: Option<&RawValue>) -> Result<bool, DecodeError> {
 struct Eviction {
     #[serde(default)]
     delete_options: Option<Options>,
+    #[serde(default)]
+    metadata: Option<Metadata>,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    #[serde(default)]
+    annotations: Option<IgnoredAny>,
+}
+
+impl Eviction {
+    /// Where its annotations can be put.
+    const fn place(&self) -> Annotations {
+        match &self.metadata {
+            None => Annotations::NoMetadata,
+            Some(Metadata { annotations: None }) => Annotations::Absent,
+            Some(_) => Annotations::Present,
+        }
+    }
 }
 
 /// Whether no budget has a say, whatever there are. What is not available can be spared; what mirrors a file of its node is run anyway.

@@ -11,7 +11,7 @@ pub(super) fn base() -> String {
     let definitions = DEFINITIONS.map(|name| format!("- crds/{name}.yaml\n")).concat();
     format!(
         "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n- namespace.yaml\n{definitions}- rbac.yaml\n\
-         - service.yaml\n- deployment.yaml\n- webhooks.yaml\n- protection.yaml\n"
+         - service.yaml\n- deployment.yaml\n- webhooks.yaml\n- protection.yaml\n- evictions.yaml\n"
     )
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use crate::binaries::Binaries;
@@ -16,13 +16,17 @@ use crate::keys::{self, Identity};
 use crate::supervisor::{Process, Program, Supervisor};
 
 const STAGES: &str = include_str!("stages.yaml");
+/// The socket of the proxy for services, in the folder of a control plane.
+pub(crate) const NETWORK: &str = "network.sock";
 const READY_WITHIN: Duration = Duration::from_mins(1);
 
 pub(crate) struct ControlPlane {
     pub(crate) supervisor: Arc<Supervisor>,
     pub(crate) folder: PathBuf,
-    binaries: Binaries,
+    pub(crate) binaries: Arc<Binaries>,
     ports: Ports,
+    /// Whether services are dialled, through a proxy that listens at `NETWORK`.
+    has_network: bool,
     client: Client,
     /// None between `stop_api_server` and `start_api_server`.
     api_server: Mutex<Option<Process>>,
@@ -45,12 +49,13 @@ impl Ports {
 }
 
 impl ControlPlane {
-    /// Starts everything and returns when the API server is ready. `folder` gets all data and logs.
-    pub(crate) async fn start(supervisor: Arc<Supervisor>, folder: PathBuf, binaries: Binaries) -> Result<Self> {
+    /// Starts everything and returns when the API server is ready. `folder` gets all data and logs; with a network, the
+    /// API server dials services through a proxy that listens at `NETWORK` in it.
+    pub(crate) async fn start(supervisor: Arc<Supervisor>, folder: PathBuf, binaries: Arc<Binaries>, has_network: bool) -> Result<Self> {
         let ports = Ports::choose()?;
         write_files(&folder, ports.api_server)?;
         let client = client(&folder.join("kubeconfig")).await?;
-        let mut plane = Self { supervisor, folder, binaries, ports, client, api_server: Mutex::new(None), others: Vec::new() };
+        let mut plane = Self { supervisor, folder, binaries, ports, has_network, client, api_server: Mutex::new(None), others: Vec::new() };
         plane.others.push(plane.run("etcd", plane.etcd_flags())?);
         plane.start_api_server().await?;
         plane.others.push(plane.run("kube-controller-manager", plane.controller_manager_flags())?);
@@ -66,6 +71,11 @@ impl ControlPlane {
     /// Belongs to a cluster administrator.
     pub(crate) fn kubeconfig(&self) -> PathBuf {
         self.folder.join("kubeconfig")
+    }
+
+    /// The port of the API server, and the authority of its certificate.
+    pub(crate) fn api_server(&self) -> (u16, PathBuf) {
+        (self.ports.api_server, self.folder.join("api-authority.crt"))
     }
 
     /// SIGKILL, as when the machine dies. All else goes on.
@@ -155,7 +165,8 @@ impl ControlPlane {
             // Without it a server that is told to stop waits a minute for clients to end their watches.
             "--shutdown-watch-termination-grace-period=1s".to_owned(),
         ];
-        words(fixed).chain(ours).collect()
+        let network = self.has_network.then(|| "--egress-selector-config-file=egress.yaml".to_owned());
+        words(fixed).chain(ours).chain(network).collect()
     }
 
     fn controller_manager_flags(&self) -> Vec<String> {
@@ -177,6 +188,15 @@ impl ControlPlane {
             --node-lease-duration-seconds=40 --cidr=10.244.0.0/16";
         words(fixed).collect()
     }
+}
+
+/// Services are dialled through a proxy.
+fn egress() -> Value {
+    let connection = json!({"proxyProtocol": "HTTPConnect", "transport": {"uds": {"udsName": NETWORK}}});
+    json!({
+        "apiVersion": "apiserver.k8s.io/v1beta1", "kind": "EgressSelectorConfiguration",
+        "egressSelections": [{"name": "cluster", "connection": connection}],
+    })
 }
 
 fn words(text: &str) -> impl Iterator<Item = String> + use<> {
@@ -212,6 +232,7 @@ fn write_files(folder: &Path, api_server: u16) -> Result<()> {
         ("tokens.csv", &format!("{token},admin,admin,system:masters\n")),
         ("stages.yaml", &STAGES.to_owned()),
         ("kubeconfig", &kubeconfig.to_string()),
+        ("egress.yaml", &egress().to_string()),
     ];
     for (name, content) in files {
         fs::write(folder.join(name), content).with_context(|| format!("writing {name}"))?;

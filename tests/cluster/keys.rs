@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow};
 use parking_lot::Mutex;
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 
-/// A certificate authority and one certificate for loopback, all in PEM.
+/// A certificate authority and one certificate, all in PEM.
 pub(crate) struct Identity {
     pub(crate) authority: String,
     pub(crate) certificate: String,
@@ -16,6 +16,10 @@ pub(crate) struct Identity {
 
 impl Identity {
     pub(crate) fn for_loopback(name: &str) -> Result<Self> {
+        Self::for_hosts(name, &["127.0.0.1", "localhost"])
+    }
+
+    pub(crate) fn for_hosts(name: &str, hosts: &[&str]) -> Result<Self> {
         let mut root = CertificateParams::default();
         root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         root.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
@@ -23,7 +27,7 @@ impl Identity {
         let root_key = KeyPair::generate()?;
         let authority = root.self_signed(&root_key)?.pem();
 
-        let mut leaf = CertificateParams::new(["127.0.0.1".to_owned(), "localhost".to_owned()])?;
+        let mut leaf = CertificateParams::new(hosts.iter().map(|&host| host.to_owned()).collect::<Vec<_>>())?;
         leaf.distinguished_name.push(DnType::CommonName, name);
         leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let leaf_key = KeyPair::generate()?;

@@ -14,6 +14,7 @@ mod control_plane;
 mod counting;
 mod definitions;
 mod drains;
+mod estate;
 mod evictions;
 mod forwarder;
 mod guarding;
@@ -23,6 +24,7 @@ mod history;
 mod hot_upgrade;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod injection;
+mod installing;
 mod jobs;
 mod keys;
 mod leaders;
@@ -62,10 +64,14 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
 
+use crate::estate::Estate;
 use crate::support::Cluster;
 
 const LIMIT: Duration = Duration::from_mins(3);
+/// For those that start a cluster of their own and wait for what takes its time in any cluster.
+const ESTATE_LIMIT: Duration = Duration::from_mins(8);
 
 fn main() -> Result<ExitCode> {
     let mut args = std::env::args_os().skip(1);
@@ -83,7 +89,7 @@ fn run_tests() -> Result<ExitCode> {
     // They wait for the cluster rather than compute.
     arguments.test_threads.get_or_insert(8);
     rustls::crypto::aws_lc_rs::default_provider().install_default().ok().context("a second TLS provider")?;
-    let house = Arc::new(House { runtime: Runtime::new()?, cluster: OnceLock::new() });
+    let house = Arc::new(House { runtime: Runtime::new()?, cluster: OnceLock::new(), estates: Semaphore::new(1) });
     let conclusion = libtest_mimic::run(&arguments, trials(&house));
     // The last owner: the control plane ends here, and is gone when `drop` returns.
     drop(house);
@@ -106,6 +112,7 @@ fn trials(house: &Arc<House>) -> Vec<Trial> {
         about_protection(house),
         about_rollouts(house),
         about_budgets(house),
+        on_estates(house),
     ];
     // Those that run alone come last: the others would wait for them.
     beside.into_iter().chain([that_disturb_others(house)]).flatten().collect()
@@ -131,6 +138,12 @@ fn about_the_cluster(house: &Arc<House>) -> Vec<Trial> {
         beside_others injection::a_set_made_later_injects_only_new_pods,
         beside_others injection::a_dry_run_shows_the_pod_that_would_be_made,
         beside_others injection::a_pod_in_an_excluded_namespace_is_left_alone,
+    ]
+}
+
+fn on_estates(house: &Arc<House>) -> Vec<Trial> {
+    trials![house:
+        on_an_estate installing::a_certificate_of_ones_own_will_do,
     ]
 }
 
@@ -264,6 +277,20 @@ where
     })
 }
 
+/// A test with a cluster of its own, in which our Deployment really runs. The one that all share goes on beside it.
+fn on_an_estate<F>(house: &Arc<House>, name: &str, test: impl FnOnce(Estate) -> F + Send + 'static) -> Trial
+where
+    F: Future<Output = Result<()>>,
+{
+    let estates = Arc::clone(house);
+    in_cluster(house, name, async move |cluster| {
+        let _one = estates.estates.acquire().await?;
+        let estate = Estate::start(&cluster).await?;
+        let tested = tokio::time::timeout(ESTATE_LIMIT, test(estate)).await;
+        tested.with_context(|| format!("it takes longer than {} s", ESTATE_LIMIT.as_secs()))?
+    })
+}
+
 async fn limited(cluster: &Cluster, test: impl Future<Output = Result<()>>) -> Result<()> {
     // A test that failed half-way may have left the API server stopped.
     cluster.plane.start_api_server().await?;
@@ -297,6 +324,8 @@ fn failed(error: &anyhow::Error) -> Failed {
 struct House {
     runtime: Runtime,
     cluster: OnceLock<Availability>,
+    /// There is one at a time: it costs as much as the cluster that all share.
+    estates: Semaphore,
 }
 
 enum Availability {

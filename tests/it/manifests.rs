@@ -135,7 +135,30 @@ fn cert_manager_writes_the_authority_into_every_definition() {
 #[test]
 fn strict_manifests_refuse_what_nobody_answers() {
     let rendering = Rendering { strict: true, ..Rendering::default() };
-    assert!(registered("MutatingWebhookConfiguration", &rendering).iter().all(|hook| hook["failurePolicy"] == "Fail"));
+    for hook in registered("MutatingWebhookConfiguration", &rendering) {
+        // What nobody judged, a policy refuses: see `evictions.yaml`.
+        let wanted = if hook["name"] == "mpodeviction.outrigger.kruise.io" { "Ignore" } else { "Fail" };
+        assert_eq!(hook["failurePolicy"], wanted, "{}", hook["name"]);
+    }
+}
+
+#[test]
+fn evictions_that_nobody_judged_are_refused_where_there_are_budgets_and_nowhere_else() {
+    let rendered = files(&Rendering::default()).unwrap();
+    let file = rendered.iter().find(|file| file.path == Path::new("evictions.yaml")).unwrap();
+    let [policy, binding] = documents(&file.text).try_into().unwrap();
+    let hook = registered("MutatingWebhookConfiguration", &Rendering::default())
+        .into_iter()
+        .find(|hook| hook["rules"][0]["resources"] == json!(["pods/eviction"]))
+        .unwrap();
+    // Both are about the same requests.
+    let constraints = &policy["spec"]["matchConstraints"];
+    assert_eq!(constraints["namespaceSelector"], hook["namespaceSelector"]);
+    assert_eq!(constraints["resourceRules"], hook["rules"]);
+    assert_eq!((&policy["spec"]["failurePolicy"], &hook["failurePolicy"]), (&json!("Ignore"), &json!("Ignore")));
+    assert_eq!(policy["spec"]["paramKind"], json!({"apiVersion": "policy.kruise.io/v1beta1", "kind": "PodUnavailableBudget"}));
+    assert_eq!(binding["spec"]["policyName"], policy["metadata"]["name"]);
+    assert_eq!(binding["spec"]["paramRef"], json!({"selector": {}, "parameterNotFoundAction": "Allow"}));
 }
 
 #[test]
