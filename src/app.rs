@@ -202,8 +202,8 @@ impl Running {
     }
 
     fn listen(&self, listener: TcpListener, hooks: Router, serving: &Arc<Serving>) -> anyhow::Result<()> {
-        let acceptor = serving.acceptor(&self.provider)?;
-        self.tasks.spawn(tls::serve(listener, acceptor, hooks, Limits::default(), self.stop.clone()));
+        let door = tls::Door { tls: serving.acceptor(&self.provider)?, router: hooks, counted: self.metrics.connections.clone() };
+        self.tasks.spawn(tls::serve(listener, door, Limits::default(), self.stop.clone()));
         Ok(())
     }
 

@@ -117,3 +117,30 @@ pub fn router(readiness: Readiness, metrics: Arc<Metrics>, objects: Option<Objec
         Some(objects) => router.route("/objects", get(async move || Json(json!({"apiVersion": "v1", "kind": "List", "items": objects()})))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::Body, extract::connect_info::MockConnectInfo, http::Request};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_is_not_on_this_machine_reads_the_log_level_and_changes_nothing() {
+        let (filter, _layer) = Filter::new("info").unwrap();
+        let ask = async |from: &str, method: &str| {
+            let from: SocketAddr = from.parse().unwrap();
+            let request = Request::builder().method(method).uri("/log-level").body(Body::from("off")).unwrap();
+            let answer = log_level(filter.clone()).layer(MockConnectInfo(from)).oneshot(request).await.unwrap();
+            answer.status()
+        };
+        for from in ["10.1.2.3:4", "[fd00::1]:4", "[::ffff:10.1.2.3]:4"] {
+            assert_eq!((ask(from, "PUT").await, ask(from, "GET").await), (StatusCode::FORBIDDEN, StatusCode::OK), "{from}");
+        }
+        assert_eq!(filter.text(), "info");
+        for from in ["127.0.0.1:4", "[::1]:4", "[::ffff:127.0.0.1]:4"] {
+            filter.set("info").unwrap();
+            assert_eq!((ask(from, "PUT").await, filter.text().as_str()), (StatusCode::OK, "off"), "{from}");
+        }
+    }
+}

@@ -55,10 +55,8 @@ pub struct Metrics {
     pub certificate_expiry: Gauge,
     /// Certificate files that could not be loaded, since the start.
     pub certificate_errors: Counter,
-    /// Connections that are open, shaking hands or done with it.
-    pub connections: Gauge,
-    /// Clients with which no TLS connection came about.
-    pub handshakes_failed: Counter,
+    /// Connections of clients.
+    pub connections: ConnectionMetrics,
     /// Times that changed manifest files could not be read.
     pub manifest_errors: Counter,
     /// Stored objects that cannot be used.
@@ -75,6 +73,21 @@ pub struct Metrics {
     pub leader: Gauge,
     /// Times that this replica became the leader or ceased to be it.
     pub leader_transitions: Counter,
+}
+
+/// What is counted of connections.
+#[derive(Clone, Debug, Default)]
+pub struct ConnectionMetrics {
+    open: Gauge,
+    /// Clients that began to shake hands, and with which no TLS connection came about.
+    pub handshakes_failed: Counter,
+}
+
+impl ConnectionMetrics {
+    /// Counts a connection as open, until what is given back is dropped.
+    pub fn begin(&self) -> InFlight {
+        InFlight::begin(&self.open)
+    }
 }
 
 /// What is reckoned when somebody asks.
@@ -127,8 +140,7 @@ impl Metrics {
             watches: WatchMetrics::default(),
             certificate_expiry: Gauge::default(),
             certificate_errors: Counter::default(),
-            connections: Gauge::default(),
-            handshakes_failed: Counter::default(),
+            connections: ConnectionMetrics::default(),
             manifest_errors: Counter::default(),
             unusable: Counter::default(),
             pod_changes: Counter::default(),
@@ -162,8 +174,9 @@ impl Metrics {
         let expiry = self.certificate_expiry.clone();
         ours.register("certificate_expiry_seconds", "When the serving certificate ends, in seconds since 1970", expiry);
         ours.register("certificate_errors", "Certificates that could not be loaded", self.certificate_errors.clone());
-        ours.register("connections_open", "Connections that are open", self.connections.clone());
-        ours.register("handshakes_failed", "Clients with which no TLS connection came about", self.handshakes_failed.clone());
+        ours.register("connections_open", "Connections that are open", self.connections.open.clone());
+        let failed = self.connections.handshakes_failed.clone();
+        ours.register("handshakes_failed", "Clients with which no TLS connection came about", failed);
         ours.register("manifest_errors", "Changed manifest files that could not be read", self.manifest_errors.clone());
         ours.register("log_lines_dropped", "Log lines that were not written, for there were too many", self.log_lines_dropped.clone());
     }

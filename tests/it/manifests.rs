@@ -196,7 +196,7 @@ fn the_server_may_do_what_it_does_everywhere_and_nothing_else() {
             {"apiGroups": ["policy.kruise.io"], "resources": ["podunavailablebudgets/status"], "verbs": ["patch"]},
             {"apiGroups": ["apps.kruise.io"], "resources": ["sidecarsets/finalizers"], "verbs": ["update"]},
             {"apiGroups": [""], "resources": ["pods", "pods/status"], "verbs": ["patch"]},
-            {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
+            {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
             {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]},
             {"apiGroups": ["apps.kruise.io"], "resources": ["containerrecreaterequests"], "verbs": ["get", "create"]},
             {"apiGroups": [""], "resources": ["pods/finalizers"], "verbs": ["update"]},

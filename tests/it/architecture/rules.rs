@@ -26,7 +26,7 @@ pub(super) const EXCEPTIONS: &[(&str, &str)] = &[
     ("cluster", "server::admin::Readiness"),
     ("cluster", "server::http::Settled"),
     ("cluster", "telemetry::metrics"),
-    ("cluster", "server::http::Settled"),
+    ("cluster", "server::http::Told"),
     ("manifests", "cluster::lease::election::NAME"),
     ("offline", "server::http::Settled"),
     ("offline", "telemetry::metrics::Metrics"),
