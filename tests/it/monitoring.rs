@@ -87,9 +87,12 @@ fn looked_at(expression: &str) -> BTreeSet<String> {
     impl ExprVisitor for Names {
         type Error = Infallible;
         fn pre_visit(&mut self, expression: &Expr) -> Result<bool, Infallible> {
-            if let Expr::VectorSelector(selector) = expression {
-                self.0.insert(selector.name.clone().expect("every selector names its metric"));
-            }
+            let selector = match expression {
+                Expr::VectorSelector(selector) => selector,
+                Expr::MatrixSelector(range) => &range.vs,
+                _ => return Ok(true),
+            };
+            self.0.insert(selector.name.clone().expect("every selector names its metric"));
             Ok(true)
         }
     }

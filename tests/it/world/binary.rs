@@ -159,5 +159,8 @@ impl Drop for Serving {
 }
 
 fn address(line: &str, name: &str) -> Option<SocketAddr> {
+    if let Ok(line) = serde_json::from_str::<serde_json::Value>(line) {
+        return line["fields"][name.trim_end_matches('=')].as_str()?.parse().ok();
+    }
     line.split_whitespace().find_map(|word| word.strip_prefix(name))?.parse().ok()
 }
