@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod ask;
+pub mod bundles;
 pub mod claims;
 pub mod client;
 pub mod events;
@@ -12,5 +13,7 @@ pub mod lease;
 pub mod listing;
 pub mod protected;
 pub mod scales;
+pub mod secret;
 pub mod strangers;
+pub mod wake;
 pub mod watch;

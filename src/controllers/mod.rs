@@ -2,6 +2,7 @@
 
 mod agenda;
 pub mod budgets;
+pub mod certificates;
 pub mod desk;
 pub mod pods;
 pub mod protection;

@@ -31,6 +31,7 @@ pub struct Readiness(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     conditions: Mutex<BTreeMap<&'static str, Result<(), String>>>,
+    warnings: Mutex<BTreeMap<&'static str, String>>,
     is_stopping: AtomicBool,
 }
 
@@ -50,6 +51,21 @@ impl Readiness {
         if let Some(Err(reason)) = self.0.conditions.lock().get_mut(condition) {
             *reason = why;
         }
+    }
+
+    /// Says, beside whether we are ready, what somebody should look at; or that there is nothing any more.
+    pub fn warn(&self, topic: &'static str, warning: Option<String>) {
+        let mut warnings = self.0.warnings.lock();
+        match warning {
+            Some(text) => drop(warnings.insert(topic, text)),
+            None => drop(warnings.remove(topic)),
+        }
+    }
+
+    /// What somebody should look at, a line each.
+    pub fn warnings(&self) -> String {
+        let warnings = self.0.warnings.lock();
+        warnings.iter().fold(String::new(), |all, (topic, text)| all + "warning: " + topic + ": " + text + "\n")
     }
 
     /// Whether all of these hold.
@@ -99,9 +115,10 @@ pub type Objects = Arc<dyn Fn() -> Vec<Value> + Send + Sync>;
 /// The router of the admin port; `objects` only where there is no cluster.
 pub fn router(readiness: Readiness, metrics: Arc<Metrics>, objects: Option<Objects>) -> Router {
     let ready = move || {
+        let warnings = readiness.warnings();
         let answer = match readiness.check() {
-            Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
-            Err(why) => (StatusCode::SERVICE_UNAVAILABLE, why + "\n"),
+            Ok(()) => (StatusCode::OK, format!("ok\n{warnings}")),
+            Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n{warnings}")),
         };
         async { answer }
     };

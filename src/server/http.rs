@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use parking_lot::RwLock;
 use tracing::Instrument;
 
-use super::{Limits, account};
+use super::{Limits, account, shadow::Shadow};
 use crate::{
     admission::{
         ask::{Answer, Question},
@@ -55,6 +55,8 @@ pub struct Outside {
     pub settled: Option<Settled>,
     /// Without, nobody is told of events.
     pub told: Option<Told>,
+    /// Every review is let pass as it is; what would have been done is only told.
+    pub is_shadow: bool,
 }
 
 /// One path, and what its clients may take.
@@ -72,6 +74,8 @@ struct Hook {
     handler: Handler,
     state: Arc<RwLock<State>>,
     outside: Outside,
+    /// Who tells what would have been done, where nothing is.
+    shadow: Option<Shadow>,
 }
 
 /// A router with a route for each `(path, handler)`.
@@ -89,14 +93,13 @@ pub fn router(
             continue;
         }
         let door = Door::new(path, metrics, limits);
-        let hook = Hook { door, handler, state: Arc::clone(state), outside: outside.clone() };
-        router = router.route(
-            path,
-            post(move |headers: HeaderMap, body: Body| {
-                let span = trace::span(&headers, path);
-                hook.clone().answer(body).instrument(span)
-            }),
-        );
+        let shadow = outside.is_shadow.then(|| Shadow::new(path, metrics));
+        let hook = Hook { door, handler, state: Arc::clone(state), outside: outside.clone(), shadow };
+        let answer = move |headers: HeaderMap, body: Body| {
+            let span = trace::span(&headers, path);
+            hook.clone().answer(body).instrument(span)
+        };
+        router = router.route(path, post(answer));
     }
     router
 }
@@ -119,8 +122,11 @@ impl Hook {
             Ok(request) => request,
             Err(error) => return self.door.refuse(Unread::review(error.to_string())),
         };
-        let decided =
-            tokio::time::timeout(self.door.limits.decision, self.decided(&request)).await.unwrap_or_else(|_| Some(late(&request)));
+        let decided = tokio::time::timeout(self.door.limits.decision, self.decided(&request)).await;
+        let decided = match &self.shadow {
+            Some(shadow) => Some(shadow.seen(&request, decided.ok().flatten(), &self.state.read().snapshot(), now())),
+            None => decided.unwrap_or_else(|_| Some(late(&request))),
+        };
         let Some(mut decision) = decided else { return panicked() };
         if let Some(told) = self.outside.told.as_ref().filter(|_| !decision.events.is_empty()) {
             told(std::mem::take(&mut decision.events));

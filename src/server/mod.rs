@@ -2,10 +2,12 @@
 
 mod account;
 pub mod admin;
+pub mod authority;
 pub mod certs;
 pub mod http;
 pub mod open_files;
 pub mod self_check;
+pub mod shadow;
 pub mod streams;
 pub mod throwaway;
 pub mod tls;

@@ -26,7 +26,7 @@ use tokio::time::Instant;
 pub use self::{
     claims::ClaimMetrics,
     queue::QueueMetrics,
-    reviews::{HookMetrics, InFlight, Verdict},
+    reviews::{HookMetrics, InFlight, ShadowMetrics, Verdict},
     watches::{Watch, WatchMetrics},
 };
 use self::{
@@ -55,6 +55,14 @@ pub struct Metrics {
     pub certificate_expiry: Gauge,
     /// Certificate files that could not be loaded, since the start.
     pub certificate_errors: Counter,
+    /// 1 while what lies in the files or in the Secret cannot be used, else 0.
+    pub certificate_unusable: Gauge,
+    /// Seconds since 1970 at which the CA ends that signs the serving certificate; 0 where certificates come from files.
+    pub authority_expiry: Gauge,
+    /// Hooks and definitions that do not carry what they should; counted by the replica that leads.
+    pub bundles_missing: Gauge,
+    /// Times that a bundle was written to a configuration or a definition.
+    pub bundle_writes: Counter,
     /// Connections of clients.
     pub connections: ConnectionMetrics,
     /// Times that changed manifest files could not be read.
@@ -140,6 +148,10 @@ impl Metrics {
             watches: WatchMetrics::default(),
             certificate_expiry: Gauge::default(),
             certificate_errors: Counter::default(),
+            certificate_unusable: Gauge::default(),
+            authority_expiry: Gauge::default(),
+            bundles_missing: Gauge::default(),
+            bundle_writes: Counter::default(),
             connections: ConnectionMetrics::default(),
             manifest_errors: Counter::default(),
             unusable: Counter::default(),
@@ -163,6 +175,7 @@ impl Metrics {
         self.queue.register(ours);
         self.watches.register(ours);
         self.register_server(ours);
+        self.register_certificates(ours);
         self.register_cluster(ours);
         self.register_pods(ours);
     }
@@ -171,14 +184,25 @@ impl Metrics {
         let build = Family::<Build, Gauge>::default();
         build.get_or_create(&Build { version: env!("CARGO_PKG_VERSION") }).set(1);
         ours.register("build_info", "Always 1; the version is a label", build);
-        let expiry = self.certificate_expiry.clone();
-        ours.register("certificate_expiry_seconds", "When the serving certificate ends, in seconds since 1970", expiry);
-        ours.register("certificate_errors", "Certificates that could not be loaded", self.certificate_errors.clone());
         ours.register("connections_open", "Connections that are open", self.connections.open.clone());
         let failed = self.connections.handshakes_failed.clone();
         ours.register("handshakes_failed", "Clients with which no TLS connection came about", failed);
         ours.register("manifest_errors", "Changed manifest files that could not be read", self.manifest_errors.clone());
         ours.register("log_lines_dropped", "Log lines that were not written, for there were too many", self.log_lines_dropped.clone());
+    }
+
+    fn register_certificates(&self, ours: &mut Registry) {
+        let expiry = self.certificate_expiry.clone();
+        ours.register("certificate_expiry_seconds", "When the serving certificate ends, in seconds since 1970", expiry);
+        let help = "Certificates that could not be loaded, read or signed";
+        ours.register("certificate_errors", help, self.certificate_errors.clone());
+        let unusable = self.certificate_unusable.clone();
+        ours.register("certificate_unusable", "1 while the certificate files or the Secret of the CA cannot be used", unusable);
+        let help = "When the CA of the serving certificate ends, in seconds since 1970; 0 where certificates come from files";
+        ours.register("authority_expiry_seconds", help, self.authority_expiry.clone());
+        let help = "Webhook configurations and definitions without the right caBundle, by the replica that leads";
+        ours.register("bundles_missing", help, self.bundles_missing.clone());
+        ours.register("bundle_writes", "Writes of caBundle", self.bundle_writes.clone());
     }
 
     fn register_cluster(&self, ours: &mut Registry) {
@@ -203,6 +227,11 @@ impl Metrics {
     /// The metrics of the hook under `path`.
     pub fn hook(&self, path: &'static str) -> HookMetrics {
         self.reviews.of_hook(path)
+    }
+
+    /// The metrics of the hook under `path` of a server that only watches.
+    pub fn shadow(&self, path: &'static str) -> ShadowMetrics {
+        self.reviews.of_shadow(path)
     }
 
     /// The metrics of claims of a kind: `budget` or `spread`.

@@ -3,6 +3,7 @@
 
 mod api_server;
 mod architecture;
+mod authority;
 mod budgets;
 mod certificates;
 mod claims;
@@ -15,6 +16,7 @@ mod manifests;
 mod monitoring;
 mod properties;
 mod reconciling;
+mod shadow;
 mod spreads;
 mod support;
 mod wire;

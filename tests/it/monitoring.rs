@@ -54,6 +54,7 @@ fn told() -> String {
     let hook = metrics.hook("/a");
     hook.answered(Verdict::Denied, "budget");
     hook.asked(false, Duration::ZERO);
+    metrics.shadow("/a").denied.inc();
     metrics.claims("budget").ended("given", Duration::ZERO);
     metrics.objects("pod", 1);
     metrics.events("told");

@@ -10,6 +10,13 @@ pub(super) struct Answered {
     pub(super) reason: &'static str,
 }
 
+/// Where a review came in, and what a server would have done that only watches.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct Watched {
+    pub(super) hook: &'static str,
+    pub(super) would: &'static str,
+}
+
 /// A path of the server.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(super) struct OfHook {

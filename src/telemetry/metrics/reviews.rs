@@ -9,7 +9,7 @@ use prometheus_client::{
 
 use super::{
     Buckets,
-    labels::{Answered, Ended, OfHook},
+    labels::{Answered, Ended, OfHook, Watched},
 };
 
 /// Reviews of all hooks.
@@ -18,6 +18,7 @@ pub(super) struct Reviews {
     answered: Family<Answered, Counter>,
     seconds: Family<OfHook, Histogram, Buckets>,
     in_flight: Family<OfHook, Gauge>,
+    shadow: Family<Watched, Counter>,
     pub(super) panics: Family<OfHook, Counter>,
     questions: Family<Ended, Counter>,
     question_seconds: Histogram,
@@ -29,6 +30,7 @@ impl Default for Reviews {
             answered: Family::default(),
             seconds: Family::new_with_constructor(Buckets),
             in_flight: Family::default(),
+            shadow: Family::default(),
             panics: Family::default(),
             questions: Family::default(),
             question_seconds: Buckets::short(),
@@ -41,9 +43,23 @@ impl Reviews {
         registry.register("reviews", "Admission reviews answered, by hook, verdict and reason", self.answered.clone());
         registry.register("review_seconds", "Time from a review's body to its answer", self.seconds.clone());
         registry.register("reviews_in_flight", "Reviews that are being answered", self.in_flight.clone());
+        let shadow = self.shadow.clone();
+        registry.register("shadow_reviews", "What would have been done about reviews by a server that only watches, by hook", shadow);
         registry.register("panics", "Panics that were caught, by where", self.panics.clone());
         registry.register("questions", "Questions asked of the API server to answer reviews, by outcome", self.questions.clone());
         registry.register("question_seconds", "Time that the answers to these questions took", self.question_seconds.clone());
+    }
+
+    /// Those of the hook under `path` of a server that only watches.
+    pub(super) fn of_shadow(&self, hook: &'static str) -> ShadowMetrics {
+        let review = |would| self.shadow.get_or_create(&Watched { hook, would }).clone();
+        ShadowMetrics {
+            allowed: review("allowed"),
+            patched: review("patched"),
+            left_out: review("left_out"),
+            denied: review("denied"),
+            failed: review("failed"),
+        }
     }
 
     /// Those of the hook under `path`.
@@ -59,6 +75,21 @@ impl Reviews {
             question_seconds: self.question_seconds.clone(),
         }
     }
+}
+
+/// What would have been done about the reviews of one hook by a server that only watches.
+#[derive(Clone, Debug)]
+pub struct ShadowMetrics {
+    /// Nothing.
+    pub allowed: Counter,
+    /// A change.
+    pub patched: Counter,
+    /// Less than was done by whoever was there before.
+    pub left_out: Counter,
+    /// A refusal.
+    pub denied: Counter,
+    /// Nobody knows: there was no decision in time, or the handler panicked.
+    pub failed: Counter,
 }
 
 /// What a review was answered with.
