@@ -48,7 +48,7 @@ impl Outside {
                 question => asked(question),
             }) as Asked
         });
-        Self { asked, settled, is_shadow: true }
+        Self { asked, settled, told: None, is_shadow: true }
     }
 }
 
