@@ -17,11 +17,11 @@ use crate::keys::Identity;
 use crate::support::deployment;
 use crate::watching::Watch;
 
-const NAMESPACE: &str = "outrigger-system";
+pub(crate) const NAMESPACE: &str = "outrigger-system";
 const HOSTS: [&str; 2] = ["outrigger-webhook.outrigger-system.svc", "outrigger-conversion.outrigger-system.svc"];
 
 /// All documents of the base, in the order of its kustomization.
-fn rendered() -> Result<Vec<Value>> {
+pub(crate) fn rendered() -> Result<Vec<Value>> {
     let files = manifests::files(&Rendering::default())?;
     let text = |path: &str| files.iter().find(|file| file.path.as_os_str() == path).map(|file| file.text.as_str()).context(path.to_owned());
     let order = applying::documents(text("kustomization.yaml")?)?;
@@ -46,7 +46,7 @@ fn trust(document: &mut Value, authority: &str) {
     }
 }
 
-async fn available(estate: &Estate) -> Result<()> {
+pub(crate) async fn available(estate: &Estate) -> Result<()> {
     let deployments = Api::<Deployment>::namespaced(estate.client(), NAMESPACE);
     let is_available = |deployment: &Deployment| {
         let status = deployment.status.clone().unwrap_or_default();
