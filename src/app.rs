@@ -62,6 +62,9 @@ const ADMIN_DRAIN: Duration = Duration::from_millis(500);
 /// again only after a second.
 const BACKLOG: u32 = 4096;
 
+/// How long a shadow may think about a request, which waits for it: less than its hooks wait.
+const SHADOW_DECISION: Duration = Duration::from_millis(1500);
+
 /// What a running server is made of.
 struct Running {
     state: Arc<RwLock<State>>,
@@ -105,7 +108,7 @@ pub async fn serve(arguments: Serve) -> anyhow::Result<()> {
     let (listener, admin) = (bind(arguments.listen)?, bind(arguments.admin)?);
     let address = listener.local_addr()?;
     tracing::info!(reviews = %address, admin = %admin.local_addr()?, "serving");
-    let hooks = running.hooks(&outside);
+    let hooks = if arguments.shadow { running.shadows(outside) } else { running.hooks(&outside) };
     running.listen(listener, hooks, &serving)?;
     running.tell(admin, objects);
     running.check_itself(address, serving);
@@ -132,20 +135,25 @@ impl Running {
         self.tasks.spawn(follow.run(self.stop.clone()));
         let settled = memory::settled(self.state.clone(), objects.clone(), Arc::new(now));
         let asked = offline::ask::asked(objects.clone());
-        Ok((Arc::new(move || objects.read().clone()), Outside { settled: Some(settled), asked: Some(asked) }))
+        let outside = Outside { settled: Some(settled), asked: Some(asked), ..Outside::default() };
+        Ok((Arc::new(move || objects.read().clone()), outside))
     }
 
     /// Follows the cluster; gives who answers the questions of handlers and who takes what they claim, and a client that sends each
-    /// request once.
+    /// request once, with which certificates are kept.
     async fn follow_cluster(&self, arguments: &Serve) -> anyhow::Result<(Outside, Client)> {
         let (common, election) = (&arguments.common, &arguments.election);
         let times =
             Times::new(election.leader_elect_lease_duration, election.leader_elect_renew_deadline, election.leader_elect_retry_period)?;
         let cluster = client::find().await?;
-        let client = client::client(cluster.clone(), Repeats::Client)?;
-        self.stand_for_election(client.clone(), times, common, election)?;
+        let (client, writer) = (client::client(cluster.clone(), Repeats::Client)?, client::client(cluster, Repeats::Caller)?);
+        let (client, once) =
+            if arguments.shadow { (client::reading(client), client::reading(writer.clone())) } else { (client, writer.clone()) };
         let (touched, incoming) = mpsc::unbounded_channel();
-        let feed = Feed::new(self.state.clone(), self.readiness.clone(), self.metrics.clone(), Some(touched));
+        // Who only watches does nothing about what changes.
+        let interested = (!arguments.shadow).then_some(touched);
+        let feed = Feed::new(self.state.clone(), self.readiness.clone(), self.metrics.clone(), interested);
+        let feed = if arguments.shadow { feed.as_guest() } else { feed };
         feed.expect();
         self.tasks.spawn(feed.clone().sets(client.clone(), self.stop.clone()));
         self.tasks.spawn(feed.clone().revisions(client.clone(), common.namespace.clone(), self.stop.clone()));
@@ -155,10 +163,16 @@ impl Running {
         self.tasks.spawn(feed.clone().all_workloads(client.clone(), self.stop.clone()));
         self.tasks.spawn(feed.clone().namespaces(client.clone(), self.stop.clone()));
         self.tasks.spawn(feed.clone().configuration(client.clone(), common.namespace.clone(), self.stop.clone()));
-        let once = client::client(cluster, Repeats::Caller)?;
         let turnstile = Counter::new(once.clone(), feed.clone(), self.tasks.clone(), Arc::new(now));
-        self.reconcile(once.clone(), feed, common.namespace.clone(), incoming);
-        Ok((Outside { asked: Some(ask::asked(client, &common.namespace)), settled: Some(turnstile.settled()) }, once))
+        if arguments.shadow {
+            // Nothing is reconciled; whoever keeps certificates writes them only where they differ.
+            self.leadership.send_replace(Some(Term::without_election(&self.resign)));
+        } else {
+            self.stand_for_election(client.clone(), times, common, election)?;
+            self.reconcile(once, feed, common.namespace.clone(), incoming);
+        }
+        let asked = ask::asked(client, &common.namespace);
+        Ok((Outside { asked: Some(asked), settled: Some(turnstile.settled()), ..Outside::default() }, writer))
     }
 
     fn reconcile(&self, client: Client, feed: Feed, own_namespace: String, touched: mpsc::UnboundedReceiver<Key>) {
@@ -200,6 +214,14 @@ impl Running {
         let limits = Limits::default();
         let hooks = handlers::TABLE.iter().map(|hook| (hook.path, hook.handler));
         http::router(hooks, &self.state, &self.metrics, &limits, outside).merge(http::conversions(&self.metrics, &limits))
+    }
+
+    /// The same, where nothing is done and it is only told what would have been. Conversions are work, and are left to others.
+    fn shadows(&self, outside: Outside) -> Router {
+        tracing::info!("a shadow: every request passes as it is, and nothing is written");
+        let hooks = handlers::TABLE.iter().map(|hook| (hook.path, hook.handler));
+        let limits = Limits { decision: SHADOW_DECISION, ..Limits::default() };
+        http::router(hooks, &self.state, &self.metrics, &limits, &outside.watching())
     }
 
     fn listen(&self, listener: TcpListener, hooks: Router, serving: &Arc<Serving>) -> anyhow::Result<()> {

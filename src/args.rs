@@ -59,6 +59,9 @@ pub struct Serve {
     /// Serve these manifests instead of a cluster
     #[arg(long, env = "OUTRIGGER_FROM", value_name = "DIR")]
     pub from: Option<PathBuf>,
+    /// Only watch: let every request pass as it is, write nothing, and tell what would have been done
+    #[arg(long, env = "OUTRIGGER_SHADOW")]
+    pub shadow: bool,
     /// Where reviews are answered, over TLS
     #[arg(long, env = "OUTRIGGER_LISTEN", default_value = "0.0.0.0:9443", value_name = "ADDR")]
     pub listen: SocketAddr,
@@ -88,20 +91,45 @@ pub struct Serve {
     pub common: Common,
 }
 
-/// Certificates that the server keeps by itself: one CA in a Secret for all replicas. Used in a cluster, without certificate files.
+/// Certificates that the server keeps by itself: one CA in a Secret for all replicas. Used in a cluster, without certificate files. The names
+/// that `manifests` renders; a shadow has others, beginning with `outrigger-shadow`.
 #[derive(Clone, Debug, Args)]
 pub struct Authority {
     /// Secret of our namespace with the CA; made if it does not exist, filled if it is empty, used as it is if somebody put a CA there
-    #[arg(long, env = "OUTRIGGER_AUTHORITY_SECRET", default_value = "outrigger-authority", value_name = "NAME")]
+    #[arg(
+        long,
+        env = "OUTRIGGER_AUTHORITY_SECRET",
+        default_value = "outrigger-authority",
+        default_value_if("shadow", "true", "outrigger-shadow-authority"),
+        value_name = "NAME"
+    )]
     pub authority_secret: String,
     /// Name of our two webhook configurations, whose caBundle the leader writes
-    #[arg(long, env = "OUTRIGGER_WEBHOOK_CONFIGURATION", default_value = "outrigger", value_name = "NAME")]
+    #[arg(
+        long,
+        env = "OUTRIGGER_WEBHOOK_CONFIGURATION",
+        default_value = "outrigger",
+        default_value_if("shadow", "true", "outrigger-shadow"),
+        value_name = "NAME"
+    )]
     pub webhook_configuration: String,
     /// Service that reviews are sent to
-    #[arg(long, env = "OUTRIGGER_WEBHOOK_SERVICE", default_value = "outrigger-webhook", value_name = "NAME")]
+    #[arg(
+        long,
+        env = "OUTRIGGER_WEBHOOK_SERVICE",
+        default_value = "outrigger-webhook",
+        default_value_if("shadow", "true", "outrigger-shadow-webhook"),
+        value_name = "NAME"
+    )]
     pub webhook_service: String,
     /// Service that conversions are sent to
-    #[arg(long, env = "OUTRIGGER_CONVERSION_SERVICE", default_value = "outrigger-conversion", value_name = "NAME")]
+    #[arg(
+        long,
+        env = "OUTRIGGER_CONVERSION_SERVICE",
+        default_value = "outrigger-conversion",
+        default_value_if("shadow", "true", "outrigger-shadow-conversion"),
+        value_name = "NAME"
+    )]
     pub conversion_service: String,
     /// A further DNS name or address that certificates are valid for, where hooks call a url; repeatable
     #[arg(long = "tls-name", env = "OUTRIGGER_TLS_NAMES", value_delimiter = ',', value_name = "NAME")]
@@ -212,7 +240,7 @@ pub struct Review {
 /// `outrigger manifests`
 #[derive(Clone, Debug, Args)]
 pub struct Manifests {
-    /// Where to write; standard output if absent
+    /// Where to write all files, components and chart included; if absent, what is to be applied comes on standard output
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Write nothing; fail if what lies in --out differs
@@ -224,4 +252,25 @@ pub struct Manifests {
     /// Namespace to install into
     #[arg(long, default_value = "outrigger-system", value_name = "NAME")]
     pub namespace: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn authority(arguments: &[&str]) -> [String; 4] {
+        let Command::Serve(serve) = Arguments::parse_from([&["outrigger", "serve"], arguments].concat()).command else {
+            panic!("no server")
+        };
+        let Authority { authority_secret, webhook_configuration, webhook_service, conversion_service, .. } = serve.authority;
+        [authority_secret, webhook_configuration, webhook_service, conversion_service]
+    }
+
+    #[test]
+    fn a_shadow_has_names_of_its_own_unless_they_are_given() {
+        assert_eq!(authority(&[]), ["outrigger-authority", "outrigger", "outrigger-webhook", "outrigger-conversion"]);
+        let shadow = ["outrigger-shadow-authority", "outrigger-shadow", "outrigger-shadow-webhook", "outrigger-shadow-conversion"];
+        assert_eq!(authority(&["--shadow"]), shadow);
+        assert_eq!(authority(&["--shadow", "--authority-secret=mine"])[0], "mine");
+    }
 }

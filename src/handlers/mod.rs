@@ -13,6 +13,7 @@ pub mod objects;
 pub mod place;
 pub mod pod;
 pub mod readiness_gate;
+pub mod shadow;
 pub mod spreads;
 
 use jiff::Timestamp;

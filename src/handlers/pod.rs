@@ -241,6 +241,11 @@ fn sidecars<R: Reasons>(
     Ok(decision)
 }
 
+/// The names of the sets that select the pod; none if it would be refused over them.
+pub(super) fn names_of_selected(pod: Pod<'_, '_>, snapshot: &Snapshot<'_>) -> Vec<String> {
+    selected(pod, snapshot, &mut ()).unwrap_or_default().iter().map(|one| one.set.name.clone()).collect()
+}
+
 fn selected<'s, R: Reasons>(pod: Pod<'_, '_>, snapshot: &Snapshot<'s>, reasons: &mut R) -> Result<Vec<Selected<'s>>, Denial> {
     let labels = snapshot.namespace_labels(pod.namespace);
     let result = if R::WANTS_ALL {

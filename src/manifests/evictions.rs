@@ -10,6 +10,8 @@ use k8s_openapi::api::admissionregistration::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
+use serde_json::{Value, json};
+
 use super::{ManifestError, Rendering, cluster_wide, webhooks::elsewhere, yaml};
 use crate::budget::keys::JUDGED;
 
@@ -36,12 +38,19 @@ pub(super) fn documents(rendering: &Rendering) -> Result<Vec<String>, ManifestEr
     Ok(vec![yaml(&policy(rendering))?, yaml(&binding)?])
 }
 
+/// What strict manifests say otherwise.
+pub(super) fn strict() -> Value {
+    json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": {"name": POLICY},
+        "spec": {"failurePolicy": "Fail"}})
+}
+
 fn policy(rendering: &Rendering) -> ValidatingAdmissionPolicy {
     ValidatingAdmissionPolicy {
         metadata: cluster_wide(POLICY),
         spec: Some(ValidatingAdmissionPolicySpec {
-            // Should the definition of budgets ever be gone, this must not hold up every drain.
-            failure_policy: Some("Ignore".to_owned()),
+            // Should the definition of budgets ever be gone, this must not hold up every drain. The price: an API server that has just
+            // started does not know the budgets for some seconds.
+            failure_policy: Some(if rendering.strict { "Fail" } else { "Ignore" }.to_owned()),
             param_kind: Some(ParamKind {
                 api_version: Some("policy.kruise.io/v1beta1".to_owned()),
                 kind: Some("PodUnavailableBudget".to_owned()),

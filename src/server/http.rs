@@ -18,7 +18,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use jiff::Timestamp;
 use parking_lot::RwLock;
 
-use super::Limits;
+use super::{Limits, shadow::Shadow};
 use crate::{
     admission::{
         ask::{Answer, Question},
@@ -44,6 +44,8 @@ pub struct Outside {
     pub asked: Option<Asked>,
     /// Without, what has to be taken is refused.
     pub settled: Option<Settled>,
+    /// Every review is let pass as it is; what would have been done is only told.
+    pub is_shadow: bool,
 }
 
 /// One path, and what its clients may take.
@@ -61,6 +63,8 @@ struct Hook {
     handler: Handler,
     state: Arc<RwLock<State>>,
     outside: Outside,
+    /// Who tells what would have been done, where nothing is.
+    shadow: Option<Shadow>,
 }
 
 /// A router with a route for each `(path, handler)`.
@@ -78,7 +82,8 @@ pub fn router(
             continue;
         }
         let door = Door::new(path, metrics, limits);
-        let hook = Hook { door, handler, state: Arc::clone(state), outside: outside.clone() };
+        let shadow = outside.is_shadow.then(|| Shadow::new(path, metrics));
+        let hook = Hook { door, handler, state: Arc::clone(state), outside: outside.clone(), shadow };
         router = router.route(path, post(move |body: Body| hook.clone().answer(body)));
     }
     router
@@ -102,8 +107,11 @@ impl Hook {
             Ok(request) => request,
             Err(error) => return self.door.refuse(StatusCode::BAD_REQUEST, error.to_string()),
         };
-        let decided =
-            tokio::time::timeout(self.door.limits.decision, self.decided(&request)).await.unwrap_or_else(|_| Some(late(&request)));
+        let decided = tokio::time::timeout(self.door.limits.decision, self.decided(&request)).await;
+        let decided = match &self.shadow {
+            Some(shadow) => Some(shadow.seen(&request, decided.ok().flatten(), &self.state.read().snapshot(), now())),
+            None => decided.unwrap_or_else(|_| Some(late(&request))),
+        };
         let Some(decision) = decided else { return panicked() };
         self.note(&request, &decision);
         let response = json(review::write(&request.uid, &decision));

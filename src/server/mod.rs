@@ -6,6 +6,7 @@ pub mod certs;
 pub mod http;
 pub mod open_files;
 pub mod self_check;
+pub mod shadow;
 pub mod streams;
 pub mod throwaway;
 pub mod tls;

@@ -21,6 +21,7 @@ pub struct Metrics {
     reviews: Family<Review, Counter>,
     seconds: Family<OfHook, Histogram, Buckets>,
     panics: Family<OfHook, Counter>,
+    shadow_reviews: Family<ShadowReview, Counter>,
     /// Seconds since 1970 at which the serving certificate ends.
     pub certificate_expiry: Gauge,
     /// Certificate files that could not be loaded, since the start.
@@ -88,6 +89,27 @@ struct Review {
     verdict: &'static str,
 }
 
+/// What would have been done about the reviews of one hook by a server that only watches.
+#[derive(Clone, Debug)]
+pub struct ShadowMetrics {
+    /// Nothing.
+    pub allowed: Counter,
+    /// A change.
+    pub patched: Counter,
+    /// Less than was done by whoever was there before.
+    pub left_out: Counter,
+    /// A refusal.
+    pub denied: Counter,
+    /// Nobody knows: there was no decision in time, or the handler panicked.
+    pub failed: Counter,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ShadowReview {
+    hook: String,
+    would: &'static str,
+}
+
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct OfHook {
     hook: String,
@@ -110,6 +132,7 @@ impl Metrics {
             reviews: Family::default(),
             seconds: Family::new_with_constructor(Buckets),
             panics: Family::default(),
+            shadow_reviews: Family::default(),
             certificate_expiry: Gauge::default(),
             certificate_errors: Counter::default(),
             certificate_unusable: Gauge::default(),
@@ -142,6 +165,8 @@ impl Metrics {
         registry.register("review_seconds", "Time from a review's body to its answer", self.seconds.clone());
         registry.register("panics", "Handlers that panicked, by hook", self.panics.clone());
         self.register_certificates(registry);
+        let shadow = self.shadow_reviews.clone();
+        registry.register("shadow_reviews", "What would have been done about reviews by a server that only watches, by hook", shadow);
         registry.register("manifest_errors", "Changed manifest files that could not be read", self.manifest_errors.clone());
         registry.register("unusable_objects", "Stored objects that cannot be used", self.unusable.clone());
         registry.register("watch_restarts", "Watches that ended and were begun again", self.watch_restarts.clone());
@@ -204,6 +229,18 @@ impl Metrics {
             unreadable: review("unreadable"),
             panics: self.panics.get_or_create(&hook).clone(),
             seconds: self.seconds.get_or_create(&hook).clone(),
+        }
+    }
+
+    /// The metrics of the hook under `path` of a server that only watches.
+    pub fn shadow(&self, path: &str) -> ShadowMetrics {
+        let review = |would| self.shadow_reviews.get_or_create(&ShadowReview { hook: path.to_owned(), would }).clone();
+        ShadowMetrics {
+            allowed: review("allowed"),
+            patched: review("patched"),
+            left_out: review("left_out"),
+            denied: review("denied"),
+            failed: review("failed"),
         }
     }
 

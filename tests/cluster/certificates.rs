@@ -1,5 +1,6 @@
 //! Certificates on an estate: those that replicas keep by themselves, and those of cert-manager.
 
+pub(crate) mod cert_manager;
 pub(crate) mod trouble;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -27,46 +28,18 @@ const SECRET: &str = "outrigger-authority";
 
 /// Installs what is rendered, with so many replicas and these flags besides; every hook refuses what it is not asked about.
 async fn install(estate: &Estate, replicas: usize, flags: &[&str]) -> Result<()> {
-    let mut all = rendered()?;
-    let end = all.iter().position(|d| d["kind"] == "Deployment").unwrap();
-    all.splice(end..end, rights());
-    for mut document in all {
+    for mut document in rendered(false)? {
         for hook in document.get_mut("webhooks").and_then(Value::as_array_mut).into_iter().flatten() {
             set(hook, "/failurePolicy", json!("Fail"))?;
         }
         if document.get("kind").is_some_and(|kind| kind == "Deployment") {
             set(&mut document, "/spec/replicas", json!(replicas))?;
-            let own = flags.iter().map(|flag| json!(flag));
-            set(&mut document, "/spec/template/spec/containers/0/args", std::iter::once(json!("serve")).chain(own).collect())?;
-            set(&mut document, "/spec/template/spec/containers/0/volumeMounts", json!([]))?;
-            set(&mut document, "/spec/template/spec/volumes", json!([]))?;
+            let args = document.pointer_mut("/spec/template/spec/containers/0/args").and_then(Value::as_array_mut).context("no args")?;
+            args.extend(flags.iter().map(|flag| json!(flag)));
         }
         applying::apply(&estate.client(), NAMESPACE, document).await?;
     }
     available(estate).await
-}
-
-/// SHIM
-fn rights() -> [Value; 4] {
-    let written = ["get", "list", "watch", "patch"];
-    let subject = json!([{"kind": "ServiceAccount", "name": "outrigger", "namespace": NAMESPACE}]);
-    let (group, name) = ("rbac.authorization.k8s.io", "outrigger-authority");
-    let api = "rbac.authorization.k8s.io/v1";
-    [
-        json!({"apiVersion": api, "kind": "Role", "metadata": {"name": name, "namespace": NAMESPACE}, "rules": [
-            {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
-            {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [name], "verbs": ["get", "list", "watch", "update"]},
-        ]}),
-        json!({"apiVersion": api, "kind": "RoleBinding", "metadata": {"name": name, "namespace": NAMESPACE}, "subjects": subject,
-            "roleRef": {"apiGroup": group, "kind": "Role", "name": name}}),
-        json!({"apiVersion": api, "kind": "ClusterRole", "metadata": {"name": name}, "rules": [
-            {"apiGroups": ["admissionregistration.k8s.io"], "resources": ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"],
-             "resourceNames": ["outrigger"], "verbs": written},
-            {"apiGroups": ["apiextensions.k8s.io"], "resources": ["customresourcedefinitions"], "resourceNames": DEFINITIONS, "verbs": written},
-        ]}),
-        json!({"apiVersion": api, "kind": "ClusterRoleBinding", "metadata": {"name": name}, "subjects": subject,
-            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": name}}),
-    ]
 }
 
 fn set(object: &mut Value, path: &str, value: Value) -> Result<()> {
@@ -216,7 +189,6 @@ pub(crate) async fn what_is_applied_again_is_mended_at_once_and_who_edits_select
         crate::control_plane::eventually("caBundle", Duration::from_secs(5), is_whole).await.with_context(|| plural.to_owned())?;
         crate::binaries::say(&format!("{plural}: mended after {:.2} s", before.elapsed().as_secs_f32()))?;
     }
-    probe_removed_hook(&estate).await?;
     let before = applies(&estate).await?;
     let api = carrier(&estate, "MutatingWebhookConfiguration", "mutatingwebhookconfigurations");
     let hook = api.get("outrigger").await?.data.pointer("/webhooks/0/name").cloned().context("no hook")?;
@@ -233,26 +205,5 @@ pub(crate) async fn what_is_applied_again_is_mended_at_once_and_who_edits_select
     is_whole().await?;
     let after = applies(&estate).await?;
     ensure!((after - before).abs() < 0.5, "{} writes of ours while somebody edits a selector", after - before);
-    Ok(())
-}
-
-async fn probe_removed_hook(estate: &Estate) -> Result<()> {
-    for mut document in rendered()? {
-        if document.get("kind").is_some_and(|kind| kind == "MutatingWebhookConfiguration") {
-            let hooks = document.pointer_mut("/webhooks").and_then(Value::as_array_mut).context("no")?;
-            let gone = hooks.pop();
-            let applied = applying::apply(&estate.client(), NAMESPACE, document).await;
-            crate::binaries::say(&format!(
-                "PROBE removed {:?}: {:?}",
-                gone.and_then(|g| g.get("name").cloned()),
-                applied.map(|o| o.data.to_string().len())
-            ))?;
-        }
-    }
-    for document in rendered()? {
-        if document.get("kind").is_some_and(|kind| kind == "MutatingWebhookConfiguration") {
-            applying::apply(&estate.client(), NAMESPACE, document).await?;
-        }
-    }
     Ok(())
 }

@@ -18,6 +18,8 @@ use crate::supervisor::{Process, Program, Supervisor};
 const STAGES: &str = include_str!("stages.yaml");
 /// The socket of the proxy for services, in the folder of a control plane.
 pub(crate) const NETWORK: &str = "network.sock";
+/// What accounts of the cluster asked for, in the folder of a control plane.
+pub(crate) const AUDIT_LOG: &str = "audit.log";
 const READY_WITHIN: Duration = Duration::from_mins(1);
 
 pub(crate) struct ControlPlane {
@@ -30,7 +32,8 @@ pub(crate) struct ControlPlane {
     client: Client,
     /// None between `stop_api_server` and `start_api_server`.
     api_server: Mutex<Option<Process>>,
-    others: Vec<Process>,
+    /// etcd first.
+    others: Mutex<Vec<Process>>,
 }
 
 struct Ports {
@@ -55,13 +58,28 @@ impl ControlPlane {
         let ports = Ports::choose()?;
         write_files(&folder, ports.api_server)?;
         let client = client(&folder.join("kubeconfig")).await?;
-        let mut plane = Self { supervisor, folder, binaries, ports, has_network, client, api_server: Mutex::new(None), others: Vec::new() };
-        plane.others.push(plane.run("etcd", plane.etcd_flags())?);
-        plane.start_api_server().await?;
-        plane.others.push(plane.run("kube-controller-manager", plane.controller_manager_flags())?);
-        plane.others.push(plane.run("kube-scheduler", plane.scheduler_flags())?);
-        plane.others.push(plane.run("kwok", Self::kwok_flags())?);
+        let plane =
+            Self { supervisor, folder, binaries, ports, has_network, client, api_server: Mutex::new(None), others: Mutex::default() };
+        plane.boot().await?;
         Ok(plane)
+    }
+
+    /// Starts everything on what was there before; returns when the API server is ready.
+    pub(crate) async fn boot(&self) -> Result<()> {
+        self.others.lock().await.push(self.run("etcd", self.etcd_flags())?);
+        self.start_api_server().await?;
+        let mut others = self.others.lock().await;
+        others.push(self.run("kube-controller-manager", self.controller_manager_flags())?);
+        others.push(self.run("kube-scheduler", self.scheduler_flags())?);
+        others.push(self.run("kwok", Self::kwok_flags())?);
+        Ok(())
+    }
+
+    /// SIGKILL for every process, as in a power cut.
+    pub(crate) async fn crash(&self) -> Result<()> {
+        self.api_server.lock().await.take();
+        self.others.lock().await.clear();
+        Ok(())
     }
 
     pub(crate) fn client(&self) -> Client {
@@ -115,14 +133,14 @@ impl ControlPlane {
 
     /// An error if any process has ended that nobody stopped.
     pub(crate) async fn still_runs(&self) -> Result<()> {
-        let api_server = self.api_server.lock().await;
-        self.others.iter().chain(api_server.as_ref()).try_for_each(Process::still_runs)
+        let (api_server, others) = (self.api_server.lock().await, self.others.lock().await);
+        others.iter().chain(api_server.as_ref()).try_for_each(Process::still_runs)
     }
 
     /// Returns when one of the processes has ended that an API server needs.
     async fn failure(&self, api_server: &Process) -> Result<()> {
         loop {
-            self.others.iter().chain([api_server]).try_for_each(Process::still_runs)?;
+            self.others.lock().await.iter().chain([api_server]).try_for_each(Process::still_runs)?;
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
@@ -158,10 +176,12 @@ impl ControlPlane {
             --bind-address=127.0.0.1 --advertise-address=127.0.0.1 --service-cluster-ip-range=10.0.0.0/24 \
             --service-account-issuer=https://kubernetes.default.svc --service-account-key-file=accounts.pub \
             --service-account-signing-key-file=accounts.key --authorization-mode=Node,RBAC --allow-privileged \
+            --audit-policy-file=audit.yaml \
             --max-requests-inflight=2000 --max-mutating-requests-inflight=2000";
         let ours = [
             format!("--etcd-servers=http://127.0.0.1:{}", self.ports.etcd),
             format!("--secure-port={}", self.ports.api_server),
+            format!("--audit-log-path={AUDIT_LOG}"),
             // Without it a server that is told to stop waits a minute for clients to end their watches.
             "--shutdown-watch-termination-grace-period=1s".to_owned(),
         ];
@@ -188,6 +208,12 @@ impl ControlPlane {
             --node-lease-duration-seconds=40 --cidr=10.244.0.0/16";
         words(fixed).collect()
     }
+}
+
+/// What is written down: requests of service accounts, which here are those of our servers.
+fn audit() -> Value {
+    let rule = json!({"level": "Metadata", "userGroups": ["system:serviceaccounts"]});
+    json!({"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"], "rules": [rule]})
 }
 
 /// Services are dialled through a proxy.
@@ -233,6 +259,7 @@ fn write_files(folder: &Path, api_server: u16) -> Result<()> {
         ("stages.yaml", &STAGES.to_owned()),
         ("kubeconfig", &kubeconfig.to_string()),
         ("egress.yaml", &egress().to_string()),
+        ("audit.yaml", &audit().to_string()),
     ];
     for (name, content) in files {
         fs::write(folder.join(name), content).with_context(|| format!("writing {name}"))?;

@@ -10,8 +10,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-pub(crate) use self::container::token;
-pub(crate) use self::kubelet::{Kubelet, Server};
+pub(crate) use self::kubelet::{Kubelet, OURS, Server};
 use self::network::{Line, Network};
 use crate::support::Cluster;
 
@@ -22,7 +21,8 @@ pub(crate) struct Estate {
     pub(crate) kubelet: Kubelet,
     /// What lies between our pods and the API server.
     pub(crate) line: Line,
-    _network: Network,
+    /// What services lead to.
+    pub(crate) network: Network,
 }
 
 impl Estate {
@@ -35,7 +35,7 @@ impl Estate {
         let (supervisor, folder) = (Arc::clone(&cluster.plane.supervisor), cluster.plane.folder.join("pods"));
         let sockets = Arc::clone(&network.sockets);
         let kubelet = Kubelet::start(cluster.client(), supervisor, folder, (line.port, authority), sockets);
-        Ok(Self { cluster, kubelet, line, _network: network })
+        Ok(Self { cluster, kubelet, line, network })
     }
 }
 

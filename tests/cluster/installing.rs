@@ -1,36 +1,68 @@
 //! What is rendered, applied as it is to a cluster that has nothing of ours.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
-use kube::api::{ObjectMeta, PostParams};
 use outrigger::manifests::{self, Rendering};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::applying;
+use crate::control_plane::eventually;
 use crate::estate::Estate;
-use crate::keys::Identity;
-use crate::support::deployment;
+use crate::keys::{Authority, Identity};
+use crate::support::{Sandbox, deployment};
+use crate::tools::{kubectl, kustomization};
 use crate::watching::Watch;
 
 pub(crate) const NAMESPACE: &str = "outrigger-system";
-const HOSTS: [&str; 2] = ["outrigger-webhook.outrigger-system.svc", "outrigger-conversion.outrigger-system.svc"];
+pub(crate) const HOSTS: [&str; 2] = ["outrigger-webhook.outrigger-system.svc", "outrigger-conversion.outrigger-system.svc"];
 
-/// All documents of the base, in the order of its kustomization.
-pub(crate) fn rendered() -> Result<Vec<Value>> {
-    let files = manifests::files(&Rendering::default())?;
-    let text = |path: &str| files.iter().find(|file| file.path.as_os_str() == path).map(|file| file.text.as_str()).context(path.to_owned());
-    let order = applying::documents(text("kustomization.yaml")?)?;
-    let resources = order.first().and_then(|order| order.get("resources")).and_then(Value::as_array).context("no resources")?;
-    let mut documents = Vec::new();
-    for path in resources.iter().filter_map(Value::as_str) {
-        documents.extend(applying::documents(text(path)?)?);
+/// All documents of an installation, in their order.
+pub(crate) fn rendered(is_strict: bool) -> Result<Vec<Value>> {
+    let files = manifests::installation(&Rendering { strict: is_strict, ..Rendering::default() })?;
+    let documents: Result<Vec<_>> = files.iter().map(|file| applying::documents(&file.text)).collect();
+    Ok(documents?.concat())
+}
+
+/// Applies them, and returns when our Deployment is available.
+pub(crate) async fn install(estate: &Estate, is_strict: bool) -> Result<()> {
+    for document in rendered(is_strict)? {
+        applying::apply(&estate.client(), NAMESPACE, document).await?;
     }
-    Ok(documents)
+    available(estate).await
+}
+
+/// Who has signed the certificates that our servers keep by themselves.
+pub(crate) async fn authority(estate: &Estate) -> Result<String> {
+    let secret = Api::<Secret>::namespaced(estate.client(), NAMESPACE).get("outrigger-authority").await?;
+    let authority = secret.data.and_then(|mut data| data.remove("ca.crt")).context("no ca.crt")?;
+    Ok(String::from_utf8(authority.0)?)
+}
+
+/// Installs what is committed for a certificate that comes from elsewhere, with one that this authority signs.
+pub(crate) async fn install_with_certificate(estate: &Estate, authority: &Authority) -> Result<()> {
+    certificate(estate, &authority.sign("outrigger", &HOSTS, true)?).await?;
+    let folder = kustomization(&estate.plane, &["own-certificate"])?.display().to_string();
+    for mut document in applying::documents(&kubectl(&estate.plane, &["kustomize", &folder]).await?)? {
+        trust(&mut document, authority.pem());
+        applying::apply(&estate.client(), NAMESPACE, document).await?;
+    }
+    available(estate).await
+}
+
+/// The certificate, where replicas look for it; in the place of the one that was there.
+pub(crate) async fn certificate(estate: &Estate, identity: &Identity) -> Result<()> {
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
+    applying::apply(&estate.client(), "", namespace).await?;
+    let encoded = |text: &String| BASE64_STANDARD.encode(text);
+    let data = json!({"tls.crt": encoded(&identity.certificate), "tls.key": encoded(&identity.key)});
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "outrigger-serving-cert"}, "data": data});
+    applying::apply(&estate.client(), NAMESPACE, secret).await.map(drop)
 }
 
 /// Puts the authority where an API server looks for it.
@@ -55,33 +87,42 @@ pub(crate) async fn available(estate: &Estate) -> Result<()> {
     Watch::over(deployments).named("outrigger").until_it("our Deployment is available", is_available).await.map(drop)
 }
 
+pub(crate) async fn one_apply_is_all_it_takes(estate: Estate) -> Result<()> {
+    install(&estate, false).await?;
+    injects(&estate).await
+}
+
 pub(crate) async fn a_certificate_of_ones_own_will_do(estate: Estate) -> Result<()> {
-    let identity = Identity::for_hosts("outrigger", &HOSTS)?;
-    for mut document in rendered()? {
-        trust(&mut document, &identity.authority);
-        let is_namespace = document.get("kind").is_some_and(|kind| kind == "Namespace");
-        applying::apply(&estate.client(), NAMESPACE, document).await?;
-        if is_namespace {
-            let data = [("tls.crt", &identity.certificate), ("tls.key", &identity.key)];
-            let data = data.map(|(name, text)| (name.to_owned(), ByteString(text.clone().into_bytes())));
-            let metadata = ObjectMeta { name: Some("outrigger-serving-cert".to_owned()), ..ObjectMeta::default() };
-            let secret = Secret { metadata, data: Some(data.into()), ..Secret::default() };
-            Api::namespaced(estate.client(), NAMESPACE).create(&PostParams::default(), &secret).await?;
-        }
-    }
-    available(&estate).await?;
+    install_with_certificate(&estate, &Authority::new("outrigger")?).await?;
+    injects(&estate).await
+}
+
+async fn injects(estate: &Estate) -> Result<()> {
     let sandbox = estate.sandbox("first").await?;
-    sandbox.apply_yaml(SET).await?;
+    // A configuration is obeyed a moment after it was written.
+    eventually("set", Duration::from_secs(20), async || sandbox.apply_yaml(SET).await.map(drop)).await?;
+    injected(&sandbox).await
+}
+
+/// Three pods come up, each with its sidecar.
+pub(crate) async fn injected(sandbox: &Sandbox) -> Result<()> {
     sandbox.create(&deployment("web").replicas(3).label("mesh", "on").build()).await?;
-    let pods = sandbox.ready_pods("app=web", 3).await?;
-    for pod in &pods {
+    for pod in sandbox.ready_pods("app=web", 3).await? {
         let containers = pod.spec.iter().flat_map(|spec| &spec.containers).count();
         ensure!(containers == 2, "a pod without its sidecar");
     }
     Ok(())
 }
 
-const SET: &str = r#"
+/// Of which no pod can be spared.
+pub(crate) const BUDGET: &str = "
+apiVersion: policy.kruise.io/v1beta1
+kind: PodUnavailableBudget
+metadata: {name: web}
+spec: {maxUnavailable: 0, selector: {matchLabels: {app: web}}}
+";
+
+pub(crate) const SET: &str = r#"
 apiVersion: apps.kruise.io/v1beta1
 kind: SidecarSet
 metadata: {name: mesh}

@@ -6,11 +6,15 @@
 //! To look at what a failed run left behind, set `OUTRIGGER_KEEP_CLUSTER_FOLDER`: logs and data stay in `target/tmp/cluster-*`.
 
 mod applying;
+#[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
+mod beside;
 mod binaries;
 mod budgets;
 mod cainjector;
 mod certificates;
 mod changing;
+mod chaos;
+mod chart;
 mod control_plane;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod counting;
@@ -29,6 +33,7 @@ mod injection;
 mod installing;
 mod jobs;
 mod keys;
+mod kustomizing;
 mod leaders;
 mod lease;
 mod leftovers;
@@ -42,10 +47,13 @@ mod placing;
 mod protection;
 mod recovery;
 mod reviews;
+mod rights;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod rollout;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod sets;
+#[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
+mod shadow;
 mod simulated;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod spreads;
@@ -55,6 +63,7 @@ mod supervisor;
 mod support;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod takeover;
+mod tools;
 mod traffic;
 mod watching;
 mod webhooks;
@@ -93,9 +102,10 @@ fn run_tests() -> Result<ExitCode> {
     rustls::crypto::aws_lc_rs::default_provider().install_default().ok().context("a second TLS provider")?;
     let house = Arc::new(House { runtime: Runtime::new()?, cluster: OnceLock::new(), estates: Semaphore::new(1) });
     let conclusion = libtest_mimic::run(&arguments, trials(&house));
+    let refused = house.nobody_was_refused();
     // The last owner: the control plane ends here, and is gone when `drop` returns.
     drop(house);
-    Ok(conclusion.exit_code())
+    refused.map(|()| conclusion.exit_code())
 }
 
 /// How a test runs, its module, its name.
@@ -124,6 +134,7 @@ fn about_the_cluster(house: &Arc<House>) -> Vec<Trial> {
     trials![house:
         plain leftovers::nothing_is_left_when_the_tests_are_killed,
         plain leftovers::nothing_is_left_when_the_tests_end,
+        plain rights::a_refused_request_is_found_in_the_audit_log,
         beside_others simulated::a_deployment_comes_up_on_simulated_nodes,
         beside_others simulated::pods_can_be_spread_over_three_zones,
         beside_others simulated::a_stateful_set_comes_up_with_its_volumes,
@@ -140,17 +151,30 @@ fn about_the_cluster(house: &Arc<House>) -> Vec<Trial> {
         beside_others injection::a_set_made_later_injects_only_new_pods,
         beside_others injection::a_dry_run_shows_the_pod_that_would_be_made,
         beside_others injection::a_pod_in_an_excluded_namespace_is_left_alone,
+        beside_others shadow::a_shadow_beside_another_server_agrees_tells_where_not_and_writes_nothing,
     ]
 }
 
 fn on_estates(house: &Arc<House>) -> Vec<Trial> {
     trials![house:
+        on_an_estate installing::one_apply_is_all_it_takes,
+        on_an_estate beside::the_manager_keeps_its_other_features_and_gets_all_of_them_back,
         on_an_estate installing::a_certificate_of_ones_own_will_do,
+        on_an_estate chaos::all_replicas_killed_hold_up_nothing_but_what_is_guarded,
+        on_an_estate chaos::servers_that_hang_hold_up_nothing_but_what_is_guarded,
+        on_an_estate chaos::a_network_that_is_gone_holds_up_nothing_but_what_is_guarded,
+        on_an_estate chaos::all_starts_at_once_with_strict_configurations,
+        on_an_estate chaos::a_rolling_restart_under_five_hundred_reviews_a_second_fails_none,
+        on_an_estate chaos::an_expired_certificate_holds_up_nothing_but_what_is_guarded,
         on_an_estate certificates::three_replicas_share_one_ca_and_exchange_it_under_load_without_one_failed_request,
         on_an_estate certificates::what_is_applied_again_is_mended_at_once_and_who_edits_selectors_is_let_be,
         on_an_estate certificates::trouble::a_broken_secret_stops_nobody_who_runs_and_whoever_starts_says_why_it_waits,
         on_an_estate certificates::trouble::a_secret_that_is_deleted_is_put_back_and_all_go_on,
-        //beside_the_injector certificates::cert_manager::the_real_injector_writes_our_bundles_and_we_follow_a_new_certificate,
+        beside_the_injector certificates::cert_manager::the_real_injector_writes_our_bundles_and_we_follow_a_new_certificate,
+        on_an_estate kustomizing::every_component_can_be_applied_alone_and_all_together,
+        on_an_estate chart::helm_installs_upgrades_and_uninstalls,
+        beside_others chart::the_chart_is_the_kustomization_with_values,
+        beside_others chart::a_wrong_value_is_refused_by_its_name,
     ]
 }
 
@@ -352,12 +376,26 @@ enum Availability {
 }
 
 impl House {
+    /// The end of all tests: servers have asked for nothing that they may not.
+    fn nobody_was_refused(&self) -> Result<()> {
+        match self.cluster.get() {
+            Some(Availability::Up(cluster)) => self.runtime.block_on(async {
+                // A test that failed half-way may have left the API server stopped.
+                cluster.plane.start_api_server().await?;
+                rights::nobody_was_refused(&cluster.plane).await
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// An estate for one test.
     async fn lend<F: Future<Output = Result<()>>>(&self, like: &Cluster, test: impl FnOnce(Estate) -> F) -> Result<()> {
         let _one = self.estates.acquire().await?;
         let estate = Estate::start(like).await?;
+        let its = Arc::clone(&estate.cluster);
         let tested = tokio::time::timeout(ESTATE_LIMIT, test(estate)).await;
-        tested.with_context(|| format!("it takes longer than {} s", ESTATE_LIMIT.as_secs()))?
+        tested.with_context(|| format!("it takes longer than {} s", ESTATE_LIMIT.as_secs()))??;
+        rights::nobody_was_refused(&its.plane).await
     }
 
     fn cluster(&self) -> &Availability {

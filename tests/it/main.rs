@@ -14,6 +14,7 @@ mod lifting;
 mod manifests;
 mod properties;
 mod reconciling;
+mod shadow;
 mod spreads;
 mod support;
 mod wire;

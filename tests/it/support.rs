@@ -50,7 +50,7 @@ impl HttpsServer {
         let objects = Objects::default();
         let settled = claims::settled(Arc::clone(&state), Arc::clone(&objects), Arc::new(|| jiff::Timestamp::constant(1_800_000_000, 0)));
         let asked = asked.unwrap_or_else(|| ask::asked(Arc::clone(&objects)));
-        let outside = Outside { settled: Some(settled), asked: Some(asked) };
+        let outside = Outside { settled: Some(settled), asked: Some(asked), ..Outside::default() };
         let router = http::router(handlers::TABLE.iter().map(|hook| (hook.path, hook.handler)), &state, &metrics, &limits, &outside);
         let router = router.merge(http::conversions(&metrics, &limits));
         let acceptor = Serving::new(&pem, &provider, &metrics).unwrap().acceptor(&provider).unwrap();

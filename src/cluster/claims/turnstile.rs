@@ -28,7 +28,7 @@ use crate::{
     },
     cluster::{
         apply::{Failure, MANAGER, requests, send},
-        watch::Feed,
+        watch::{Feed, older},
     },
     plan::{Kind, Target},
     state::{Snapshot, State},
@@ -215,7 +215,8 @@ impl<C: Queueable> Turnstile<C> {
     async fn turn(&self, key: &Key, turn: &mut Vec<Queued<C>>) -> Vec<Told<C>> {
         let (begun, (namespace, name)) = (Instant::now(), key);
         let deadline = begun + C::PATIENCE;
-        let target = Target { kind: C::Object::KIND, namespace: namespace.to_string(), name: name.to_string(), uid: String::new() };
+        let kind = self.feed.as_served(C::Object::KIND);
+        let target = Target { kind, namespace: namespace.to_string(), name: name.to_string(), uid: String::new() };
         let mut known = C::Object::known(&self.feed.state.read().snapshot(), namespace, name);
         let mut is_live = false;
         loop {
@@ -270,8 +271,12 @@ impl<C: Queueable> Turnstile<C> {
     /// The object as it is; `None` if there is none.
     async fn live(&self, target: &Target, deadline: Instant) -> Result<Option<Arc<C::Object>>, Doubt> {
         let request = requests(target).get(&target.name, &GetParams::default());
-        match timeout_at(deadline, send::<<C::Object as Purse>::Stored>(&self.client, request)).await {
+        let read = async {
+            if target.kind == C::Object::KIND { send(&self.client, request).await } else { older::read(&self.client, request).await }
+        };
+        match timeout_at(deadline, read).await {
             Ok(Ok(live)) => {
+                let live: <C::Object as Purse>::Stored = live;
                 let live = C::Object::compile(live);
                 self.feed.change(|state| live.clone().assume(state));
                 Ok(Some(Arc::new(live)))

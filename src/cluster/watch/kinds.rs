@@ -6,8 +6,8 @@ use k8s_openapi::{NamespaceResourceScope, api::core::v1, apimachinery::pkg::apis
 use kube::{Resource, ResourceExt, api::DynamicObject, core::PartialObjectMeta};
 use parking_lot::Mutex;
 use serde::Deserialize;
-use serde_json::Value;
 
+use super::older::value;
 use crate::{
     base::{interned::Interner, observed::Wire},
     budget::api::PodUnavailableBudget,
@@ -226,10 +226,4 @@ impl Kind for Spreads {
     fn delete(state: &mut State, namespace: &str, name: &str) {
         state.delete_spread(namespace, name);
     }
-}
-
-/// The members of an object but for those that the API server keeps about its managers.
-fn value(mut object: DynamicObject) -> Result<Value, String> {
-    object.metadata.managed_fields = None;
-    serde_json::to_value(object).map_err(|error| error.to_string())
 }

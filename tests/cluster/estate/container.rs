@@ -6,14 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::{Container, EnvVar, Pod, Secret, ServiceAccount};
-use kube::api::PostParams;
-use kube::{Api, Client, ResourceExt};
+use k8s_openapi::api::core::v1::{Container, EnvVar, Pod, Secret};
+use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
 use super::kubelet::Node;
 use crate::control_plane::without_proxy;
+use crate::rights::token;
 use crate::supervisor::Program;
 
 /// How often mounted secrets are looked at. A kubelet takes up to a minute or two.
@@ -28,7 +27,6 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// Waits until all secrets exist that are mounted, as a kubelet does.
     pub(super) async fn of(node: &Node, pod: &Pod, container: &Container, address: &str, ports: (u16, u16)) -> Result<Self> {
         let (name, namespace) = (pod.name_any(), pod.namespace().unwrap_or_default());
         let folder = node.folder.join(&name);
@@ -39,22 +37,24 @@ impl Site {
         fs::write(&kubeconfig, kubeconfig_of(node, pod, &folder).await?.to_string())?;
         let mut env: BTreeMap<String, String> = without_proxy().collect();
         for variable in container.env.iter().flatten() {
-            env.insert(variable.name.clone(), value(variable, pod, address)?);
+            env.insert(variable.name.clone(), brought(&value(variable, pod, address)?, &mounts));
         }
         env.insert("KUBECONFIG".to_owned(), kubeconfig.display().to_string());
         env.insert("OUTRIGGER_LISTEN".to_owned(), format!("127.0.0.1:{}", ports.0));
         env.insert("OUTRIGGER_ADMIN".to_owned(), format!("127.0.0.1:{}", ports.1));
-        let given = container.args.iter().flatten();
-        let args =
-            given.map(|arg| mounts.iter().fold(arg.clone(), |arg, (_, at, to)| arg.replace(at, &to.display().to_string()))).collect();
+        let args = container.args.iter().flatten().map(|arg| brought(arg, &mounts)).collect();
         let log = folder.join("log");
         let program = Program { name, path: env!("CARGO_BIN_EXE_outrigger").into(), args, env, folder, log };
         let site = Self { program, secrets, mounts: mounts.into_iter().map(|(secret, _, to)| (secret, to)).collect() };
-        while let Err(error) = site.fetch().await {
+        Ok(site)
+    }
+
+    /// Returns when all secrets exist that are mounted, and are there.
+    pub(super) async fn mount(&self) {
+        while let Err(error) = self.fetch().await {
             tracing::debug!(%error, "a volume cannot be mounted yet");
             tokio::time::sleep(REFRESHED).await;
         }
-        Ok(site)
     }
 
     pub(super) fn program(&self) -> Program {
@@ -107,6 +107,11 @@ fn mounts(pod: &Pod, container: &Container, folder: &Path) -> Result<Vec<(String
     Ok(found)
 }
 
+/// With paths of this machine in place of those that the container sees.
+fn brought(text: &str, mounts: &[(String, String, PathBuf)]) -> String {
+    mounts.iter().fold(text.to_owned(), |text, (_, at, to)| text.replace(at, &to.display().to_string()))
+}
+
 /// The account that the pod has, as a kubeconfig.
 async fn kubeconfig_of(node: &Node, pod: &Pod, folder: &Path) -> Result<Value> {
     let account = pod.spec.as_ref().and_then(|spec| spec.service_account_name.clone()).context("a pod without an account")?;
@@ -120,15 +125,6 @@ async fn kubeconfig_of(node: &Node, pod: &Pod, folder: &Path) -> Result<Value> {
         "users": [{"name": "account", "user": {"tokenFile": file}}],
         "contexts": [{"name": "pod", "context": {"cluster": "estate", "user": "account"}}],
     }))
-}
-
-/// A token of a service account, good for some hours.
-pub(crate) async fn token(client: &Client, namespace: &str, account: &str) -> Result<String> {
-    let spec = TokenRequestSpec { expiration_seconds: Some(4 * 3600), ..TokenRequestSpec::default() };
-    let request = TokenRequest { spec: Some(spec), ..TokenRequest::default() };
-    let accounts = Api::<ServiceAccount>::namespaced(client.clone(), namespace);
-    let granted = accounts.create_token_request(account, &PostParams::default(), &request).await?;
-    granted.status.and_then(|status| status.token).context("a token request without a token")
 }
 
 fn value(variable: &EnvVar, pod: &Pod, address: &str) -> Result<String> {

@@ -195,6 +195,7 @@ impl Life<'_> {
             }
         }
         for restarts in 0.. {
+            site.mount().await;
             let process = Arc::new(self.node.supervisor.run(site.program())?);
             let server = Server { pod: name.clone(), process: Arc::clone(&process), admin: self.ports.1, reviews: self.ports.0 };
             self.node.running.lock().insert(name.clone(), server);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use k8s_openapi::api::core::v1::Service;
-use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 use parking_lot::Mutex;
@@ -24,9 +24,17 @@ use crate::control_plane::{ControlPlane, NETWORK};
 /// Where each container port of each pod really is: pod address and port → port on loopback.
 pub(crate) type Sockets = Arc<Mutex<BTreeMap<(String, i32), u16>>>;
 
+/// What the services of a cluster lead to.
+#[derive(Clone)]
+struct Services {
+    client: Client,
+    sockets: Sockets,
+}
+
 /// A proxy for connections to services. Ends when dropped.
 pub(crate) struct Network {
     pub(crate) sockets: Sockets,
+    services: Services,
     stop: CancellationToken,
 }
 
@@ -35,22 +43,47 @@ impl Network {
     pub(crate) fn open(plane: &ControlPlane) -> Result<Self> {
         let path = plane.folder.join(NETWORK);
         let listener = UnixListener::bind(&path).with_context(|| path.display().to_string())?;
-        let network = Self { sockets: Sockets::default(), stop: CancellationToken::new() };
-        let (client, sockets, tasks) = (plane.client(), Arc::clone(&network.sockets), TaskTracker::new());
+        let (sockets, stop, tasks) = (Sockets::default(), CancellationToken::new(), TaskTracker::new());
+        let services = Services { client: plane.client(), sockets: Arc::clone(&sockets) };
+        let network = Self { sockets, services: services.clone(), stop };
         let accepting = {
             let tasks = tasks.clone();
             async move {
                 while let Ok((socket, _)) = listener.accept().await {
-                    let (client, sockets) = (client.clone(), Arc::clone(&sockets));
+                    let services = services.clone();
                     tasks.spawn(async move {
                         // The API server learns of it by the end of the connection.
-                        let _ = connect(socket, &client, &sockets).await;
+                        let _ = connect(socket, &services).await;
                     });
                 }
             }
         };
         tasks.spawn(network.stop.clone().run_until_cancelled_owned(accepting));
         Ok(network)
+    }
+
+    /// A port on loopback from which connections go to a port of a service, each to one of its endpoints.
+    pub(crate) async fn entrance(&self, namespace: &str, service: &str, port: i32) -> Result<u16> {
+        let service = Api::<Service>::namespaced(self.services.client.clone(), namespace).get(service).await?;
+        let address = service.spec.and_then(|spec| spec.cluster_ip).context("a service without an address")?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let entrance = listener.local_addr()?.port();
+        let (services, tasks) = (self.services.clone(), TaskTracker::new());
+        let accepting = {
+            let tasks = tasks.clone();
+            async move {
+                while let Ok((mut socket, _)) = listener.accept().await {
+                    let (services, address) = (services.clone(), address.clone());
+                    tasks.spawn(async move {
+                        // Where nobody answers, the client finds its connection closed.
+                        let mut server = services.reach(&address, port).await?;
+                        anyhow::Ok(copy_bidirectional(&mut socket, &mut server).await?)
+                    });
+                }
+            }
+        };
+        tasks.spawn(self.stop.clone().run_until_cancelled_owned(accepting));
+        Ok(entrance)
     }
 }
 
@@ -60,7 +93,7 @@ impl Drop for Network {
     }
 }
 
-async fn connect(socket: UnixStream, client: &Client, sockets: &Sockets) -> Result<()> {
+async fn connect(socket: UnixStream, services: &Services) -> Result<()> {
     let mut socket = BufReader::new(socket);
     let mut line = String::new();
     socket.read_line(&mut line).await?;
@@ -72,7 +105,7 @@ async fn connect(socket: UnixStream, client: &Client, sockets: &Sockets) -> Resu
         }
     }
     let (address, port) = target.rsplit_once(':').context("no port")?;
-    let Ok(mut server) = reach(client, sockets, address, port.parse()?).await else {
+    let Ok(mut server) = services.reach(address, port.parse()?).await else {
         // As kube-proxy rejects what has no endpoint.
         socket.write_all(b"HTTP/1.1 503 Service Unavailable\r\n\r\n").await?;
         return Ok(());
@@ -82,27 +115,27 @@ async fn connect(socket: UnixStream, client: &Client, sockets: &Sockets) -> Resu
     Ok(())
 }
 
-async fn reach(client: &Client, sockets: &Sockets, address: &str, port: i32) -> Result<TcpStream> {
-    let services = Api::<Service>::all(client.clone()).list(&ListParams::default()).await?;
-    let service =
-        services.items.into_iter().find(|service| service.spec.as_ref().and_then(|spec| spec.cluster_ip.as_deref()) == Some(address));
-    let service = service.context("no such service")?;
-    let name =
-        service.spec.iter().flat_map(|spec| spec.ports.iter().flatten()).find(|entry| entry.port == port).map(|entry| entry.name.clone());
-    let name = name.context("no such port")?;
-    let slices = Api::<EndpointSlice>::namespaced(client.clone(), &service.namespace().unwrap_or_default());
-    let selected = ListParams::default().labels(&format!("kubernetes.io/service-name={}", service.name_any()));
-    let mut ends: Vec<u16> = Vec::new();
-    for slice in slices.list(&selected).await? {
-        let number = slice.ports.iter().flatten().find(|entry| entry.name == name).and_then(|entry| entry.port).context("no such port")?;
-        let ready =
-            slice.endpoints.iter().flatten().filter(|end| end.conditions.as_ref().and_then(|conditions| conditions.ready) != Some(false));
-        let sockets = sockets.lock();
-        ends.extend(ready.flat_map(|end| &end.addresses).filter_map(|address| sockets.get(&(address.clone(), number)).copied()));
+impl Services {
+    async fn reach(&self, address: &str, port: i32) -> Result<TcpStream> {
+        let services = Api::<Service>::all(self.client.clone()).list(&ListParams::default()).await?;
+        let has_address = |service: &Service| service.spec.as_ref().and_then(|spec| spec.cluster_ip.as_deref()) == Some(address);
+        let service = services.items.into_iter().find(has_address).context("no such service")?;
+        let mut ports = service.spec.iter().flat_map(|spec| spec.ports.iter().flatten());
+        let name = ports.find(|entry| entry.port == port).map(|entry| entry.name.clone()).context("no such port")?;
+        let slices = Api::<EndpointSlice>::namespaced(self.client.clone(), &service.namespace().unwrap_or_default());
+        let selected = ListParams::default().labels(&format!("kubernetes.io/service-name={}", service.name_any()));
+        let mut ends: Vec<u16> = Vec::new();
+        for slice in slices.list(&selected).await? {
+            let number = slice.ports.iter().flatten().find(|entry| entry.name == name).and_then(|entry| entry.port).context("no port")?;
+            let is_ready = |end: &&Endpoint| end.conditions.as_ref().and_then(|conditions| conditions.ready) != Some(false);
+            let ready = slice.endpoints.iter().flatten().filter(is_ready).flat_map(|end| &end.addresses);
+            let sockets = self.sockets.lock();
+            ends.extend(ready.filter_map(|address| sockets.get(&(address.clone(), number)).copied()));
+        }
+        fastrand::shuffle(&mut ends);
+        let end = ends.first().context("no endpoint")?;
+        Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, *end)).await?)
     }
-    fastrand::shuffle(&mut ends);
-    let end = ends.first().context("no endpoint")?;
-    Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, *end)).await?)
 }
 
 /// A line from loopback to a port on loopback. When it is cut, nothing is closed and nothing arrives, as with a broken network.

@@ -9,7 +9,10 @@ use outrigger::{
     budget::{guard::Take, index::Operation, subject::Subject},
     cluster::{claims::Counter, watch::Feed},
     handlers::{Claim, Claims},
-    server::{admin::Readiness, http::Settled},
+    server::{
+        admin::Readiness,
+        http::{Outside, Settled},
+    },
     state::State,
     telemetry::metrics::Metrics,
 };
@@ -131,6 +134,12 @@ impl Stored {
 }
 
 impl Replica {
+    /// The same as a server that only watches.
+    pub(crate) fn watching(self) -> Self {
+        let outside = Outside { settled: Some(self.settled), ..Outside::default() }.watching();
+        Self { settled: outside.settled.unwrap(), ..self }
+    }
+
     /// Asks for the eviction of a pod; it is under way when this returns, whether or not what is returned is awaited.
     pub(crate) fn evict(&self, pod: &str) -> impl Future<Output = Result<(), Denial>> + Send + use<> {
         self.evict_from(&[BUDGET], pod)

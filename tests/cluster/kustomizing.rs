@@ -1,0 +1,83 @@
+//! The kustomization and its components, by a real kubectl: all can be applied, alone and together, and what runs then is admitted at the
+//! `restricted` level.
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::scheduling::v1::PriorityClass;
+use kube::Api;
+use kube::api::{ListParams, PostParams};
+use serde_json::json;
+
+use crate::applying;
+use crate::estate::Estate;
+use crate::installing::{HOSTS, NAMESPACE, available, certificate};
+use crate::keys::Identity;
+use crate::tools::{committed, kubectl, kustomization};
+
+const COMPONENTS: [&str; 5] = ["cert-manager", "high-availability", "network-policy", "own-certificate", "strict"];
+
+/// Kinds of cert-manager, as far as an API server has to know them to take them.
+async fn know_cert_manager(estate: &Estate) -> Result<()> {
+    for (kind, plural) in [("Issuer", "issuers"), ("Certificate", "certificates")] {
+        let schema = json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
+        let definition = json!({
+            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {"name": format!("{plural}.cert-manager.io")},
+            "spec": {
+                "group": "cert-manager.io", "scope": "Namespaced", "names": {"kind": kind, "plural": plural},
+                "versions": [{"name": "v1", "served": true, "storage": true, "schema": schema}],
+            },
+        });
+        applying::apply(&estate.client(), "", definition).await?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn every_component_can_be_applied_alone_and_all_together(estate: Estate) -> Result<()> {
+    let plane = &estate.plane;
+    know_cert_manager(&estate).await?;
+    // In a dry run nothing can be put into a namespace that is not there.
+    kubectl(plane, &["apply", "--server-side", "-f", &committed("namespace.yaml").display().to_string()]).await?;
+    for components in COMPONENTS.iter().map(|name| vec![*name]).chain([vec![]]) {
+        let folder = kustomization(plane, &components)?.display().to_string();
+        let applied = kubectl(plane, &["apply", "--server-side", "--dry-run=server", "-k", &folder]).await?;
+        let (all, fine) =
+            (applied.lines().count(), applied.lines().filter(|line| line.ends_with(" serverside-applied (server dry run)")).count());
+        ensure!(all == fine && all > 20, "{components:?}:\n{applied}");
+    }
+
+    certificate(&estate, &Identity::for_hosts("outrigger", &HOSTS)?).await?;
+    let together = ["own-certificate", "high-availability", "network-policy", "strict"];
+    let folder = kustomization(plane, &together)?.display().to_string();
+    kubectl(plane, &["apply", "--server-side", "-k", &folder]).await?;
+    available(&estate).await?;
+    is_as_it_was_asked_for(&estate).await?;
+    only_restricted_pods_are_admitted(&estate).await
+}
+
+async fn is_as_it_was_asked_for(estate: &Estate) -> Result<()> {
+    let pods = Api::<Pod>::namespaced(estate.client(), NAMESPACE).list(&ListParams::default()).await?.items;
+    ensure!(pods.len() == 3, "{} replicas", pods.len());
+    let class = Api::<PriorityClass>::all(estate.client()).get("outrigger").await?;
+    ensure!(pods.iter().all(|pod| pod.spec.as_ref().and_then(|spec| spec.priority) == class.value), "pods have another priority");
+    let nodes: std::collections::BTreeSet<_> = pods.iter().filter_map(|pod| pod.spec.as_ref()?.node_name.clone()).collect();
+    ensure!(nodes.len() == 3, "three replicas are on {nodes:?}");
+    let budget = Api::<PodDisruptionBudget>::namespaced(estate.client(), NAMESPACE).get("outrigger").await?;
+    ensure!(budget.spec.and_then(|spec| spec.max_unavailable).is_some());
+    let hooks = Api::<MutatingWebhookConfiguration>::all(estate.client()).get("outrigger").await?.webhooks.unwrap_or_default();
+    let pods = hooks.iter().find(|hook| hook.name == "mpod.outrigger.kruise.io").context("no hook of pods")?;
+    ensure!(pods.failure_policy.as_deref() == Some("Fail"), "{:?}", pods.failure_policy);
+    Ok(())
+}
+
+/// That ours run shows something only if others do not.
+async fn only_restricted_pods_are_admitted(estate: &Estate) -> Result<()> {
+    let pod = json!({"metadata": {"name": "rooted"}, "spec": {"containers": [{"name": "main", "image": "registry.example/main:1"}]}});
+    let pods = Api::<Pod>::namespaced(estate.client(), NAMESPACE);
+    let refused = pods.create(&PostParams { dry_run: true, ..PostParams::default() }, &serde_json::from_value(pod)?).await;
+    let error = refused.err().context("a pod without any security context is admitted")?.to_string();
+    ensure!(error.contains("violates PodSecurity \"restricted:latest\""), "{error}");
+    Ok(())
+}
