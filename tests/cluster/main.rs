@@ -170,6 +170,7 @@ fn on_estates(house: &Arc<House>) -> Vec<Trial> {
         on_an_estate certificates::what_is_applied_again_is_mended_at_once_and_who_edits_selectors_is_let_be,
         on_an_estate certificates::trouble::a_broken_secret_stops_nobody_who_runs_and_whoever_starts_says_why_it_waits,
         on_an_estate certificates::trouble::a_secret_that_is_deleted_is_put_back_and_all_go_on,
+        on_an_estate certificates::trouble::a_hook_that_a_new_version_drops_is_removed_client_side_or_by_hand,
         beside_the_injector certificates::cert_manager::the_real_injector_writes_our_bundles_and_we_follow_a_new_certificate,
         on_an_estate kustomizing::every_component_can_be_applied_alone_and_all_together,
         on_an_estate kustomizing::kubectl_installs_and_uninstalls_as_the_documentation_says,
