@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::applying;
 use crate::estate::Estate;
-use crate::installing::{BUDGET, NAMESPACE, SET, injected};
+use crate::installing::{BUDGET, NAMESPACE, SET, injected, tried};
 use crate::support::{Cluster, Object, Sandbox};
 use crate::tools::{committed, copy, helm, kubectl, kustomization};
 
@@ -126,15 +126,11 @@ pub(crate) async fn a_wrong_value_is_refused_by_its_name(cluster: Arc<Cluster>) 
 /// Makes pods until it is told to stop, none of which is stored. None may be refused, and where `injected`, each has its sidecar. Gives how
 /// many there were.
 async fn pods_are_made(sandbox: &Sandbox, with_sidecar: bool, stop: CancellationToken) -> Result<usize> {
-    let labels = json!({"mesh": "on"});
-    let pod = json!({"metadata": {"name": "tried", "labels": labels}, "spec": {"containers": [{"name": "main", "image": "registry.example/main:1"}]}});
-    let pod: Pod = serde_json::from_value(pod)?;
     for made in 0.. {
         if stop.is_cancelled() {
             return Ok(made);
         }
-        let made = sandbox.create_dry_run(&pod).await.context("a pod was refused")?;
-        let containers = made.spec.map_or(0, |spec| spec.containers.len());
+        let containers = tried(sandbox).await.context("a pod was refused")?;
         ensure!(!with_sidecar || containers == 2, "a pod without its sidecar");
     }
     bail!("unreachable: it counts without end")
