@@ -61,3 +61,6 @@ pub(super) fn unanswered(by: &'static str, about: Target, why: &str) -> Event {
     let note = format!("a request was refused, for nobody could tell whether it may pass: {why}");
     Event { by, about, is_warning: true, reason: "QuestionUnanswered", note }
 }
+
+#[cfg(test)]
+mod tests;

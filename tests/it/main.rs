@@ -14,6 +14,8 @@ mod lease;
 mod lifting;
 mod manifests;
 mod monitoring;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod properties;
 mod reconciling;
 mod shadow;
