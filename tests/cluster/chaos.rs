@@ -153,6 +153,28 @@ pub(crate) async fn servers_that_hang_hold_up_nothing_but_what_is_guarded(estate
     scene.comes_back("all replicas hang", Duration::from_secs(30)).await
 }
 
+/// The API server goes on asking it on the connection that it has, until the kubelet finds that it is not alive.
+pub(crate) async fn one_replica_that_hangs_is_replaced(estate: Estate) -> Result<()> {
+    let scene = Scene::set(estate, false).await?;
+    for server in scene.servers() {
+        let paused = Instant::now();
+        server.process.pause()?;
+        eventually("end of the one that hangs", Duration::from_mins(2), async || {
+            ensure!(server.process.ended()?.is_some(), "{}", told(&scene.usage.since(paused)));
+            Ok(())
+        })
+        .await?;
+        let killed = paused.elapsed();
+        scene.until_works(Instant::now()).await?;
+        let seen = scene.usage.since(paused);
+        ensure_none_failed(&seen, &FREE)?;
+        let within = GUARDED.iter().filter_map(|what| scene.usage.recovered(what, paused)).max().unwrap_or_default();
+        let (killed, within) = (killed.as_secs_f64(), within.as_secs_f64());
+        say(&format!("one of two hangs, killed after {killed:.0} s, everything works after {within:.1} s:{}", told(&seen)))?;
+    }
+    Ok(())
+}
+
 pub(crate) async fn a_network_that_is_gone_holds_up_nothing_but_what_is_guarded(estate: Estate) -> Result<()> {
     let scene = Scene::set(estate, false).await?;
     scene.estate.line.cut();
