@@ -124,7 +124,7 @@ impl Hook {
         };
         let decided = tokio::time::timeout(self.door.limits.decision, self.decided(&request)).await;
         let decided = match &self.shadow {
-            Some(shadow) => Some(shadow.seen(&request, decided.ok().flatten(), &self.state.read().snapshot(), now())),
+            Some(shadow) => Some(shadow.seen(&request, decided.ok().flatten().as_ref(), &self.state.read().snapshot(), now())),
             None => decided.unwrap_or_else(|_| Some(late(&request))),
         };
         let Some(mut decision) = decided else { return panicked() };
