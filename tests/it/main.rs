@@ -8,6 +8,7 @@ mod certificates;
 mod claims;
 mod cli;
 mod conformance;
+mod fuzzed;
 mod lease;
 mod lifting;
 mod manifests;
