@@ -20,7 +20,7 @@ pub(crate) fn latencies(answered: &[Answered]) -> usize {
     let mut failures: BTreeMap<&str, usize> = BTreeMap::new();
     let is_wrong =
         |one: &Answered| one.outcome.as_ref().is_ok_and(|allowed| KINDS[one.kind].is_allowed.is_some_and(|wanted| wanted != *allowed));
-    let mut line = |name: &str, of: &dyn Fn(&Answered) -> bool| {
+    let line = |name: &str, of: &dyn Fn(&Answered) -> bool| {
         let these: Vec<_> = answered.iter().filter(|one| of(one)).collect();
         let mut times: Vec<_> = these.iter().map(|one| one.took).collect();
         times.sort_unstable();
