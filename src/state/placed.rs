@@ -292,7 +292,7 @@ impl State {
         }
     }
 
-    fn is_placed(&self, pod: &Pod) -> bool {
+    pub(super) fn is_placed(&self, pod: &Pod) -> bool {
         self.gates.spreads && (pod.mark.is_some() || pod.controller.is_some() && self.spreads.is_any_in(&pod.namespace))
     }
 

@@ -43,6 +43,12 @@ impl Observed {
         let placed = (placed.mark.is_some() || placed.controller.is_some()).then(|| Box::new(placed));
         Self { namespace, name, member, finished, subject, placed }
     }
+
+    /// Drops what nobody would keep at this moment: of a hundred thousand pods in a list, that is half of what they take until the list is
+    /// whole. A spread that comes meanwhile has the pods of its namespace listed for it.
+    pub fn lighten(&mut self, state: &State) {
+        self.placed = self.placed.take().filter(|pod| state.is_placed(pod));
+    }
 }
 
 /// Pods whose work is done while sidecars of theirs still run, by namespace and name.
@@ -128,7 +134,7 @@ impl State {
         for pod in pods {
             placed.extend(pod.placed.filter(|_| self.gates.spreads).map(|placed| *placed));
             if self.gates.has_budgets() {
-                subjects.push(*pod.subject);
+                subjects.push(pod.subject);
             }
             members.extend(pod.member.map(|member| *member));
             let Some(finished) = pod.finished else { continue };
@@ -195,6 +201,24 @@ mod tests {
 
     fn version(state: &State, name: &str) -> Option<String> {
         state.finished.get(&key("jobs", name)).map(|pod| pod.resource_version.to_string())
+    }
+
+    #[test]
+    fn what_a_listed_pod_would_be_to_spreads_is_kept_where_there_are_any_or_one_has_placed_it() {
+        let owner = json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "u", "controller": true}]);
+        let lightened = |state: &State, annotations: serde_json::Value| {
+            let object = json!({"metadata": {"namespace": "shop", "name": "web-1", "annotations": annotations, "ownerReferences": owner}});
+            let mut pod = Observed::read(&serde_json::from_str(&object.to_string()).unwrap(), &mut Interner::default());
+            pod.lighten(state);
+            pod.placed.is_some()
+        };
+        let mark = json!({"apps.kruise.io/matched-workloadspread": r#"{"name":"s","subset":"a"}"#});
+        let mut state = State::default();
+        assert_eq!([lightened(&state, json!({})), lightened(&state, mark)], [false, true]);
+        let spread = json!({"metadata": {"namespace": "shop", "name": "s"}, "spec": {"targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}, "subsets": []}});
+        let spread = json!({"apiVersion": "apps.kruise.io/v1beta1", "kind": "WorkloadSpread", "metadata": spread["metadata"], "spec": spread["spec"]});
+        state.apply_spread(serde_json::from_value(spread).unwrap());
+        assert!(lightened(&state, json!({})));
     }
 
     #[test]

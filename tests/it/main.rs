@@ -10,6 +10,7 @@ mod claims;
 mod cli;
 mod conformance;
 mod events;
+mod fuzzed;
 mod lease;
 mod lifting;
 mod manifests;

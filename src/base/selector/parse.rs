@@ -38,7 +38,7 @@ fn requirement(part: &str) -> Option<Requirement> {
     if let Some(list) = part.strip_suffix(')') {
         let (head, values) = list.split_once('(')?;
         let (key, operator) = head.trim().split_once(char::is_whitespace)?;
-        let values: Vec<_> = values.split(',').map(|value| value.trim().to_owned()).collect();
+        let values: Vec<_> = values.split(',').map(value_of).collect::<Option<_>>()?;
         return match operator.trim() {
             "in" => Some(Requirement::In(key_of(key)?, values)),
             "notin" => Some(Requirement::NotIn(key_of(key)?, values)),
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn a_text_that_is_no_selector_is_named() {
-        for text in ["a=b=c", "a b", "a like (b)", "=b", "!", "a>1", "in (b)"] {
+        for text in ["a=b=c", "a b", "a like (b)", "=b", "!", "a>1", "in (b)", "a in (b) notin (c)", "a in (b=c)"] {
             assert_eq!(Selector::parse(text), Err(ParseError(text.to_owned())));
         }
     }

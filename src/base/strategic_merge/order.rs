@@ -1,24 +1,29 @@
 //! The order of a merged list.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
+
+use crate::base::go_json;
 
 /// Puts the items of a merged list into order. Those that the patch names stand in the order of the patch (`named`), the others in the
 /// order in which they stood (`before`), and both are merged like sorted runs: one of the others comes first only if both were there
 /// and it stood in front. So what only the patch has comes before what only the object had, unless an item of both stands between
 /// them. Items are told apart by the member `key`, or as a whole.
 pub(super) fn arrange(items: Vec<Value>, named: &[Value], before: &[Value], key: Option<&str>) -> Vec<Value> {
-    let same = |one: &Value, other: &Value| identity(one, key) == identity(other, key);
-    let nths: Vec<usize> =
-        items.iter().enumerate().map(|(at, item)| items.iter().take(at).filter(|other| same(other, item)).count()).collect();
+    let [named, before] = [named, before].map(|list| places(list, key));
+    let mut seen = HashMap::new();
+    let nths: Vec<(String, usize)> = items.iter().map(|item| numbered(identity(item, key), &mut seen)).collect();
     // Of several items with one key each has the place of its number, and those beyond that the last.
-    let place = |list: &[Value], item: &Value, nth: usize| {
-        list.iter().enumerate().filter(|(_, other)| same(other, item)).map(|(at, _)| at).take(nth + 1).last()
+    let place = |list: &Places, (identity, nth): &(String, usize)| {
+        let of_key = list.get(identity)?;
+        of_key.get(*nth).or(of_key.last()).copied()
     };
     let mut arranged = Vec::with_capacity(items.len());
     let (mut mine, mut others) = (Vec::new(), Vec::new());
     for (item, nth) in items.into_iter().zip(nths) {
-        let stood = place(before, &item, nth);
-        match place(named, &item, nth) {
+        let stood = place(&before, &nth);
+        match place(&named, &nth) {
             Some(rank) => mine.push((rank, stood, item)),
             None => others.push((stood, item)),
         }
@@ -37,9 +42,31 @@ pub(super) fn arrange(items: Vec<Value>, named: &[Value], before: &[Value], key:
     arranged
 }
 
-fn identity<'v>(item: &'v Value, key: Option<&str>) -> Option<&'v Value> {
-    match key {
-        Some(key) => item.get(key),
-        None => Some(item),
+/// Where items of a list stand, by what tells them apart.
+type Places = HashMap<String, Vec<usize>>;
+
+fn places(list: &[Value], key: Option<&str>) -> Places {
+    let mut places = Places::new();
+    for (at, item) in list.iter().enumerate() {
+        places.entry(identity(item, key)).or_default().push(at);
     }
+    places
+}
+
+/// How many of its kind came before it.
+fn numbered(identity: String, seen: &mut HashMap<String, usize>) -> (String, usize) {
+    let count = seen.entry(identity.clone()).or_default();
+    let nth = *count;
+    *count += 1;
+    (identity, nth)
+}
+
+/// What tells an item apart, as a text: whoever makes a pod may put a hundred thousand of them into a list, and no item is held against
+/// every other. Empty if the item has no such member.
+fn identity(item: &Value, key: Option<&str>) -> String {
+    let mut text = String::new();
+    if let Some(member) = key.map_or(Some(item), |key| item.get(key)) {
+        go_json::write_value(&mut text, member);
+    }
+    text
 }

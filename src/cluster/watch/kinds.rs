@@ -26,6 +26,8 @@ pub(super) trait Kind: Send + 'static {
     const CONDITION: &'static str;
 
     fn keep(object: Self::Object, interner: &Mutex<Interner>) -> Result<Self::Kept, String>;
+    /// Of an object of a list that is not whole yet: drops what is not needed of it, as far as can be told by now.
+    fn lighten(_: &State, _: &mut Self::Kept) {}
     fn reset(state: &mut State, all: Vec<Self::Kept>) -> Vec<SetError>;
     fn apply(state: &mut State, one: Self::Kept) -> Result<(), SetError>;
     fn delete(state: &mut State, namespace: &str, name: &str);
@@ -122,6 +124,9 @@ impl Kind for Pods {
 
     fn keep(object: WatchedPod, interner: &Mutex<Interner>) -> Result<Self::Kept, String> {
         Ok(Observed::read(&object.0, &mut interner.lock()))
+    }
+    fn lighten(state: &State, pod: &mut Observed) {
+        pod.lighten(state);
     }
     fn reset(state: &mut State, all: Vec<Self::Kept>) -> Vec<SetError> {
         state.observe_all_pods(all);

@@ -39,6 +39,8 @@ impl Site {
         for variable in container.env.iter().flatten() {
             env.insert(variable.name.clone(), brought(&value(variable, pod, address)?, &mounts));
         }
+        // How much is told can be chosen by whoever runs the tests.
+        env.extend(std::env::var("OUTRIGGER_LOG").ok().map(|filter| ("OUTRIGGER_LOG".to_owned(), filter)));
         env.insert("KUBECONFIG".to_owned(), kubeconfig.display().to_string());
         env.insert("OUTRIGGER_LISTEN".to_owned(), format!("127.0.0.1:{}", ports.0));
         env.insert("OUTRIGGER_ADMIN".to_owned(), format!("127.0.0.1:{}", ports.1));
