@@ -10,6 +10,7 @@ mod kustomize;
 mod network;
 mod protection;
 mod server;
+mod shadow;
 mod webhooks;
 
 use std::{
@@ -83,6 +84,9 @@ pub enum ManifestError {
     /// The chart changes a line that is not rendered any more.
     #[error("cannot make the chart: expected a line `{0}`")]
     Template(String),
+    /// What was rendered does not read back.
+    #[error("cannot read what was rendered: {0}")]
+    Unreadable(#[from] serde_saphyr::Error),
     /// The file system refused.
     #[error("{}: {source}", path.display())]
     File {
@@ -132,6 +136,7 @@ pub fn files(rendering: &Rendering) -> Result<Vec<File>, ManifestError> {
     let mut files = installation(rendering)?;
     let others = kustomize::files(rendering, &files)?;
     files.extend(others);
+    files.extend(shadow::files()?);
     files.extend(helm::files()?);
     Ok(files)
 }

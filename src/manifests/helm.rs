@@ -187,8 +187,9 @@ fn before_uninstall(rendering: &Rendering) -> Result<Vec<String>, ManifestError>
 /// In the namespaces whose evictions the hook is asked about.
 fn evicted(rendering: &Rendering) -> Result<Vec<String>, ManifestError> {
     let selectors = ["{{- with .Values.namespaceSelector.matchExpressions }}", "{{- toYaml . | nindent 6 }}", "{{- end }}"];
-    let templates = evictions::documents(rendering)?.into_iter().map(|document| {
-        let template = Template::of(&document);
+    let strict = evictions::documents(&Rendering { strict: true, ..rendering.clone() })?;
+    let templates = evictions::documents(rendering)?.into_iter().zip(strict).map(|(document, strict)| {
+        let template = Template::of(&either(&document, &strict, ".Values.strict"));
         let is_policy = document.contains("namespaceSelector:");
         let template = if is_policy { template.finish("namespaceSelector:", 2, &selectors)? } else { template };
         Ok(template.text())

@@ -4,16 +4,19 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
+use futures::TryStreamExt;
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingAdmissionPolicyBinding, ValidatingWebhookConfiguration,
 };
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{DeleteParams, DynamicObject, ListParams};
 use kube::core::GroupVersionKind;
+use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, ResourceExt};
 use outrigger::sidecarset::api::SidecarSet;
 use serde_json::{Value, json};
@@ -21,9 +24,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::applying;
 use crate::estate::Estate;
-use crate::installing::{BUDGET, HOSTS, NAMESPACE, SET, certificate, injected};
-use crate::keys::Identity;
-use crate::support::{Cluster, Sandbox};
+use crate::installing::{BUDGET, NAMESPACE, SET, injected, tried};
+use crate::support::{Cluster, Object, Sandbox};
 use crate::tools::{committed, copy, helm, kubectl, kustomization};
 
 /// Helm asks no cluster for its version when it only renders.
@@ -58,14 +60,22 @@ fn objects(yaml: &str) -> Result<Objects> {
     Ok(objects)
 }
 
-/// Kustomize writes 1.0 as 1.
+/// Kustomize writes 1.0 as 1, and puts its variables first, whose order says nothing.
 fn alike(value: Value) -> Value {
     match value {
         Value::Number(number) => json!(number.as_f64()),
         Value::Array(items) => items.into_iter().map(alike).collect(),
-        Value::Object(members) => Value::Object(members.into_iter().map(|(name, member)| (name, alike(member))).collect()),
+        Value::Object(members) => Value::Object(members.into_iter().map(|(name, member)| member_alike(name, member)).collect()),
         other => other,
     }
+}
+
+fn member_alike(name: String, member: Value) -> (String, Value) {
+    let mut member = alike(member);
+    if let Some(variables) = member.as_array_mut().filter(|_| name == "env") {
+        variables.sort_by_key(ToString::to_string);
+    }
+    (name, member)
 }
 
 fn the_same(from: &Objects, other: &Objects) -> Result<()> {
@@ -116,15 +126,11 @@ pub(crate) async fn a_wrong_value_is_refused_by_its_name(cluster: Arc<Cluster>) 
 /// Makes pods until it is told to stop, none of which is stored. None may be refused, and where `injected`, each has its sidecar. Gives how
 /// many there were.
 async fn pods_are_made(sandbox: &Sandbox, with_sidecar: bool, stop: CancellationToken) -> Result<usize> {
-    let labels = json!({"mesh": "on"});
-    let pod = json!({"metadata": {"name": "tried", "labels": labels}, "spec": {"containers": [{"name": "main", "image": "registry.example/main:1"}]}});
-    let pod: Pod = serde_json::from_value(pod)?;
     for made in 0.. {
         if stop.is_cancelled() {
             return Ok(made);
         }
-        let made = sandbox.create_dry_run(&pod).await.context("a pod was refused")?;
-        let containers = made.spec.map_or(0, |spec| spec.containers.len());
+        let containers = tried(sandbox).await.context("a pod was refused")?;
         ensure!(!with_sidecar || containers == 2, "a pod without its sidecar");
     }
     bail!("unreachable: it counts without end")
@@ -142,6 +148,17 @@ async fn meanwhile(sandbox: &Sandbox, with_sidecar: bool, work: impl Future<Outp
     Ok(made)
 }
 
+/// When an object went, as the API server counts.
+async fn first_deletion<K: Object>(api: Api<K>, name: &str) -> Result<u64> {
+    let mut events = pin!(watcher(api, watcher::Config::default().fields(&format!("metadata.name={name}"))));
+    while let Some(event) = events.try_next().await? {
+        if let Event::Delete(object) = event {
+            return Ok(object.resource_version().context("no version")?.parse()?);
+        }
+    }
+    bail!("the watch of {name} has ended")
+}
+
 /// A chart in which a definition has changed.
 fn changed(estate: &Estate) -> Result<PathBuf> {
     let chart = estate.plane.folder.join("changed");
@@ -155,14 +172,9 @@ fn changed(estate: &Estate) -> Result<PathBuf> {
 }
 
 pub(crate) async fn helm_installs_upgrades_and_uninstalls(estate: Estate) -> Result<()> {
-    let (plane, identity) = (&estate.plane, Identity::for_hosts("outrigger", &HOSTS)?);
-    certificate(&estate, &identity).await?;
-    let values = plane.folder.join("values.yaml");
-    let bundle = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, &identity.authority);
+    let (plane, chart) = (&estate.plane, committed("helm/outrigger").display().to_string());
     // Strict, so that a review without an answer is a pod that is refused.
-    fs::write(&values, json!({"strict": true, "certificates": {"mode": "secret", "caBundle": bundle}}).to_string())?;
-    let (values, chart) = (values.display().to_string(), committed("helm/outrigger").display().to_string());
-    let fixed = ["--namespace", NAMESPACE, "--values", &values, "--wait", "--timeout", "180s"];
+    let fixed = ["--namespace", NAMESPACE, "--create-namespace", "--set=strict=true", "--wait", "--timeout", "180s"];
     helm(plane, &[&["install", "outrigger", &chart], &fixed[..]].concat()).await?;
 
     let sandbox = estate.sandbox("charted").await?;
@@ -170,7 +182,7 @@ pub(crate) async fn helm_installs_upgrades_and_uninstalls(estate: Estate) -> Res
     sandbox.apply_yaml(BUDGET).await?;
     injected(&sandbox).await?;
     let edition = changed(&estate)?.display().to_string();
-    let upgrade = [&["upgrade", "outrigger", &edition, "--set=log.format=json", "--set=replicas=3"], &fixed[..]].concat();
+    let upgrade = [&["upgrade", "--install", "outrigger", &edition, "--set=log.format=json", "--set=replicas=3"], &fixed[..]].concat();
     let made = meanwhile(&sandbox, true, helm(plane, &upgrade)).await?;
     ensure!(made > 20, "only {made} pods were made while Helm upgraded");
     let definitions = Api::<CustomResourceDefinition>::all(estate.client());
@@ -182,13 +194,21 @@ pub(crate) async fn helm_installs_upgrades_and_uninstalls(estate: Estate) -> Res
     ensure!(estate.kubelet.servers().len() >= 3, "three replicas run");
 
     let uninstall = ["uninstall", "outrigger", "--namespace", NAMESPACE, "--wait", "--timeout", "180s"];
-    meanwhile(&sandbox, false, helm(plane, &uninstall)).await?;
+    let (client, services) = (estate.client(), Api::<Service>::namespaced(estate.client(), NAMESPACE));
+    let (_, mutating, validating, service) = tokio::try_join!(
+        meanwhile(&sandbox, false, helm(plane, &uninstall)),
+        first_deletion(Api::<MutatingWebhookConfiguration>::all(client.clone()), "outrigger"),
+        first_deletion(Api::<ValidatingWebhookConfiguration>::all(client.clone()), "outrigger"),
+        first_deletion(services, "outrigger-webhook"),
+    )?;
+    ensure!(mutating < service && validating < service, "webhooks went at {mutating} and {validating}, their service at {service}");
     nothing_holds_anything_up(&sandbox).await?;
     // The definitions that were left are taken up again.
     helm(plane, &[&["install", "outrigger", &chart], &fixed[..]].concat()).await.map(drop)
 }
 
-async fn nothing_holds_anything_up(sandbox: &Sandbox) -> Result<()> {
+/// Nothing of ours is asked any more, and what users have made is there.
+pub(crate) async fn nothing_holds_anything_up(sandbox: &Sandbox) -> Result<()> {
     let client = sandbox.cluster.client();
     let ours = ListParams::default().labels("app.kubernetes.io/name=outrigger");
     let mutating = Api::<MutatingWebhookConfiguration>::all(client.clone()).list(&ours).await?.items.len();

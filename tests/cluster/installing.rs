@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::Api;
 use outrigger::manifests::{self, Rendering};
 use serde_json::{Value, json};
@@ -104,8 +104,22 @@ async fn injects(estate: &Estate) -> Result<()> {
     injected(&sandbox).await
 }
 
+/// How many containers a pod of the set would have; it is not stored.
+pub(crate) async fn tried(sandbox: &Sandbox) -> Result<usize> {
+    let containers = json!([{"name": "main", "image": "registry.example/main:1"}]);
+    let pod = json!({"metadata": {"name": "tried", "labels": {"mesh": "on"}}, "spec": {"containers": containers}});
+    let made: Pod = sandbox.create_dry_run(&serde_json::from_value(pod)?).await?;
+    Ok(made.spec.map_or(0, |spec| spec.containers.len()))
+}
+
 /// Three pods come up, each with its sidecar.
 pub(crate) async fn injected(sandbox: &Sandbox) -> Result<()> {
+    // A definition that has just been written to ends all watches of its kind: a replica may know of a new set a second later.
+    eventually("set in force", Duration::from_secs(20), async || {
+        ensure!(tried(sandbox).await? == 2, "a pod without its sidecar");
+        Ok(())
+    })
+    .await?;
     sandbox.create(&deployment("web").replicas(3).label("mesh", "on").build()).await?;
     for pod in sandbox.ready_pods("app=web", 3).await? {
         let containers = pod.spec.iter().flat_map(|spec| &spec.containers).count();

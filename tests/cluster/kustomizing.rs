@@ -1,6 +1,9 @@
 //! The kustomization and its components, by a real kubectl: all can be applied, alone and together, and what runs then is admitted at the
 //! `restricted` level.
 
+use std::fs;
+use std::path::Path;
+
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::Pod;
@@ -11,8 +14,9 @@ use kube::api::{ListParams, PostParams};
 use serde_json::json;
 
 use crate::applying;
+use crate::chart::nothing_holds_anything_up;
 use crate::estate::Estate;
-use crate::installing::{HOSTS, NAMESPACE, available, certificate};
+use crate::installing::{BUDGET, HOSTS, NAMESPACE, SET, available, certificate, injected};
 use crate::keys::Identity;
 use crate::tools::{committed, kubectl, kustomization};
 
@@ -55,6 +59,50 @@ pub(crate) async fn every_component_can_be_applied_alone_and_all_together(estate
     available(&estate).await?;
     is_as_it_was_asked_for(&estate).await?;
     only_restricted_pods_are_admitted(&estate).await
+}
+
+/// The commands that the documentation has in the code block below a heading.
+fn commands(heading: &str) -> Result<Vec<String>> {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/install.md"))?;
+    let (_, below) = page.split_once(&format!("\n{heading}\n")).with_context(|| format!("no heading {heading}"))?;
+    let block = below.split("```").nth(1).context("no code block")?;
+    let commands: Vec<String> = block.lines().filter_map(|line| line.strip_prefix("$ ")).map(str::to_owned).collect();
+    ensure!(!commands.is_empty(), "no commands below {heading}");
+    Ok(commands)
+}
+
+/// Runs them where the repository is.
+async fn run(estate: &Estate, commands: Vec<String>) -> Result<()> {
+    for command in commands {
+        let there = command.replace("manifests", &committed("").display().to_string()).replace("//", "/");
+        let words: Vec<&str> = there.split_whitespace().collect();
+        let (tool, args) = words.split_first().context("an empty command")?;
+        ensure!(*tool == "kubectl", "{command}");
+        kubectl(&estate.plane, args).await.with_context(|| command.clone())?;
+    }
+    Ok(())
+}
+
+/// What the documentation says, word by word.
+pub(crate) async fn kubectl_installs_and_uninstalls_as_the_documentation_says(estate: Estate) -> Result<()> {
+    run(&estate, commands("## kubectl")?).await?;
+    let sandbox = estate.sandbox("documented").await?;
+    sandbox.apply_yaml(SET).await?;
+    sandbox.apply_yaml(BUDGET).await?;
+    injected(&sandbox).await?;
+    run(&estate, commands("## Verify")?).await?;
+    // A second time changes nothing, and the authority stays where it was written.
+    run(&estate, commands("## kubectl")?).await?;
+    run(&estate, commands("### Uninstall with kubectl")?).await?;
+    nothing_holds_anything_up(&sandbox).await
+}
+
+async fn can_be_applied(estate: &Estate, folder: &Path) -> Result<()> {
+    let folder = folder.display().to_string();
+    let applied = kubectl(&estate.plane, &["apply", "--server-side", "--dry-run=server", "-k", &folder]).await?;
+    let fine = applied.lines().filter(|line| line.ends_with(" serverside-applied (server dry run)")).count();
+    ensure!(applied.lines().count() == fine && fine >= 10, "{folder}:\n{applied}");
+    Ok(())
 }
 
 async fn is_as_it_was_asked_for(estate: &Estate) -> Result<()> {

@@ -8,6 +8,7 @@ mod examples;
 mod protection;
 mod replicas;
 mod rights;
+mod shadow;
 mod spreads;
 
 use std::path::{Path, PathBuf};

@@ -29,7 +29,7 @@ fn base() -> Vec<Value> {
 fn every_file_of_the_base_and_of_a_component_is_named() {
     let rendered = files(&Rendering::default()).unwrap();
     let mut named: Vec<PathBuf> = Vec::new();
-    for folder in [""].iter().chain(&COMPONENTS) {
+    for folder in ["", "shadow"].iter().chain(&COMPONENTS) {
         let path = Path::new(folder).join("kustomization.yaml");
         let kustomization = the_one(&rendered, &path);
         let resources = kustomization["resources"].as_array().into_iter().flatten();
