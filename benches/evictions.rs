@@ -18,6 +18,7 @@ mod definitions;
 #[expect(dead_code, reason = "only the tests evict")]
 mod guarding;
 #[path = "../tests/cluster/keys.rs"]
+#[expect(dead_code, reason = "tests make more certificates")]
 mod keys;
 #[path = "../tests/cluster/nodes.rs"]
 mod nodes;
@@ -26,9 +27,13 @@ mod nodes;
 mod outrigger;
 #[path = "../tests/cluster/reviews.rs"]
 mod reviews;
+#[path = "../tests/cluster/rights.rs"]
+#[expect(dead_code, reason = "only the tests look for what was refused")]
+mod rights;
 #[path = "evictions/scenario.rs"]
 mod scenario;
 #[path = "../tests/cluster/supervisor.rs"]
+#[expect(dead_code, reason = "only tests make a server hang")]
 mod supervisor;
 #[path = "../tests/cluster/support.rs"]
 #[expect(dead_code, reason = "only the tests need all of it")]

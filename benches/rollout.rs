@@ -16,6 +16,7 @@ mod control_plane;
 #[expect(dead_code, reason = "its definitions are changed a little here")]
 mod definitions;
 #[path = "../tests/cluster/keys.rs"]
+#[expect(dead_code, reason = "tests make more certificates")]
 mod keys;
 #[path = "rollout/measure.rs"]
 mod measure;
@@ -24,9 +25,13 @@ mod nodes;
 #[path = "../tests/cluster/outrigger.rs"]
 #[expect(dead_code, reason = "only the tests speak to it")]
 mod outrigger;
+#[path = "../tests/cluster/rights.rs"]
+#[expect(dead_code, reason = "only the tests look for what was refused")]
+mod rights;
 #[path = "rollout/scenario.rs"]
 mod scenario;
 #[path = "../tests/cluster/supervisor.rs"]
+#[expect(dead_code, reason = "only tests make a server hang")]
 mod supervisor;
 #[path = "../tests/cluster/support.rs"]
 #[expect(dead_code, reason = "only the tests need all of it")]

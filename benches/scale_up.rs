@@ -15,6 +15,7 @@ mod control_plane;
 #[path = "../tests/cluster/definitions.rs"]
 mod definitions;
 #[path = "../tests/cluster/keys.rs"]
+#[expect(dead_code, reason = "tests make more certificates")]
 mod keys;
 #[path = "../tests/cluster/nodes.rs"]
 mod nodes;
@@ -24,9 +25,13 @@ mod outrigger;
 #[path = "../tests/cluster/placing.rs"]
 #[expect(dead_code, clippy::indexing_slicing, reason = "only the tests need all of it")]
 mod placing;
+#[path = "../tests/cluster/rights.rs"]
+#[expect(dead_code, reason = "only the tests look for what was refused")]
+mod rights;
 #[path = "scale_up/scenario.rs"]
 mod scenario;
 #[path = "../tests/cluster/supervisor.rs"]
+#[expect(dead_code, reason = "only tests make a server hang")]
 mod supervisor;
 #[path = "../tests/cluster/support.rs"]
 #[expect(dead_code, reason = "only the tests need all of it")]

@@ -26,8 +26,8 @@ use crate::{
         apply::Apply,
         ask,
         claims::Counter,
-        client::{self, Repeats},
-        events::Teller,
+        client::{self, Heard, Repeats},
+        events::{Queue, Teller},
         facts::Facts,
         lease::{Candidacy, Term, election::Times, identity::Identity},
         protected::Protected,
@@ -62,6 +62,9 @@ const ADMIN_DRAIN: Duration = Duration::from_millis(500);
 /// again only after a second.
 const BACKLOG: u32 = 4096;
 
+/// How long a shadow may think about a request, which waits for it: less than its hooks wait.
+const SHADOW_DECISION: Duration = Duration::from_millis(1500);
+
 /// What a running server is made of.
 struct Running {
     state: Arc<RwLock<State>>,
@@ -78,7 +81,7 @@ struct Running {
 
 /// `outrigger serve`: runs until a signal; a second signal ends at once.
 pub async fn serve(arguments: Serve) -> anyhow::Result<()> {
-    log::start(&arguments.common.log, arguments.common.log_format)?;
+    let lines = log::start(&arguments.common.log, arguments.common.log_format)?;
     let gates = arguments.common.gates()?;
     open_files::allow_many();
     let stop = CancellationToken::new();
@@ -92,21 +95,23 @@ pub async fn serve(arguments: Serve) -> anyhow::Result<()> {
         stop,
         provider: Arc::new(aws_lc_rs::default_provider()),
     };
+    running.reckon(lines.dropped());
     let signals = Signals::new()?;
     running.readiness.expect(self_check::CONDITION);
-    let (objects, outside) = if let Some(folder) = &arguments.from {
+    let (objects, outside, cluster) = if let Some(folder) = &arguments.from {
         let (objects, outside) = running.follow_folder(folder, &arguments.common, gates)?;
-        (Some(objects), outside)
+        (Some(objects), outside, None)
     } else {
-        (None, running.follow_cluster(&arguments).await?)
+        let (outside, cluster) = running.follow_cluster(&arguments).await?;
+        (None, outside, Some(cluster))
     };
-    let serving = running.certificate(&arguments)?;
+    let serving = running.certificate(&arguments, cluster)?;
     let (listener, admin) = (bind(arguments.listen)?, bind(arguments.admin)?);
     let address = listener.local_addr()?;
     tracing::info!(reviews = %address, admin = %admin.local_addr()?, "serving");
-    let hooks = running.hooks(&outside);
+    let hooks = if arguments.shadow { running.shadows(outside) } else { running.hooks(&outside) };
     running.listen(listener, hooks, &serving)?;
-    running.tell(admin, objects);
+    running.tell(admin, objects, &lines.filter);
     running.check_itself(address, serving);
     let default_linger = if arguments.from.is_some() { 0 } else { 5 };
     let linger = arguments.linger.unwrap_or(default_linger);
@@ -131,19 +136,27 @@ impl Running {
         self.tasks.spawn(follow.run(self.stop.clone()));
         let settled = memory::settled(self.state.clone(), objects.clone(), Arc::new(now));
         let asked = offline::ask::asked(objects.clone());
-        Ok((Arc::new(move || objects.read().clone()), Outside { settled: Some(settled), asked: Some(asked) }))
+        let outside = Outside { settled: Some(settled), asked: Some(asked), ..Outside::default() };
+        Ok((Arc::new(move || objects.read().clone()), outside))
     }
 
-    /// Follows the cluster; gives who answers the questions of handlers, and who takes what they claim.
-    async fn follow_cluster(&self, arguments: &Serve) -> anyhow::Result<Outside> {
+    /// Follows the cluster; gives who answers the questions of handlers and who takes what they claim, and a client that sends each
+    /// request once, with which certificates are kept.
+    async fn follow_cluster(&self, arguments: &Serve) -> anyhow::Result<(Outside, Client)> {
         let (common, election) = (&arguments.common, &arguments.election);
         let times =
             Times::new(election.leader_elect_lease_duration, election.leader_elect_renew_deadline, election.leader_elect_retry_period)?;
         let cluster = client::find().await?;
-        let client = client::client(cluster.clone(), Repeats::Client)?;
-        self.stand_for_election(client.clone(), times, common, election)?;
+        let heard = Heard { watches: self.metrics.watches.clone(), wall: Arc::new(now) };
+        let heard = |repeats| client::heard(cluster.clone(), repeats, &heard);
+        let (client, writer) = (heard(Repeats::Client)?, heard(Repeats::Caller)?);
+        let (client, once) =
+            if arguments.shadow { (client::reading(client), client::reading(writer.clone())) } else { (client, writer.clone()) };
         let (touched, incoming) = mpsc::unbounded_channel();
-        let feed = Feed::new(self.state.clone(), self.readiness.clone(), self.metrics.clone(), Some(touched));
+        // Who only watches does nothing about what changes.
+        let interested = (!arguments.shadow).then_some(touched);
+        let feed = Feed::new(self.state.clone(), self.readiness.clone(), self.metrics.clone(), interested);
+        let feed = if arguments.shadow { feed.as_guest() } else { feed };
         feed.expect();
         self.tasks.spawn(feed.clone().sets(client.clone(), self.stop.clone()));
         self.tasks.spawn(feed.clone().revisions(client.clone(), common.namespace.clone(), self.stop.clone()));
@@ -153,24 +166,29 @@ impl Running {
         self.tasks.spawn(feed.clone().all_workloads(client.clone(), self.stop.clone()));
         self.tasks.spawn(feed.clone().namespaces(client.clone(), self.stop.clone()));
         self.tasks.spawn(feed.clone().configuration(client.clone(), common.namespace.clone(), self.stop.clone()));
-        let once = client::client(cluster, Repeats::Caller)?;
+        let (told, queue) = Queue::new(Teller::new(once.clone(), self.metrics.clone()), self.metrics.clone(), Arc::new(now));
+        self.tasks.spawn(queue.run(self.stop.clone()));
         let turnstile = Counter::new(once.clone(), feed.clone(), self.tasks.clone(), Arc::new(now));
-        self.reconcile(once, feed, common.namespace.clone(), incoming);
-        Ok(Outside { asked: Some(ask::asked(client, &common.namespace)), settled: Some(turnstile.settled()) })
+        if arguments.shadow {
+            // Nothing is reconciled; whoever keeps certificates writes them only where they differ.
+            self.leadership.send_replace(Some(Term::without_election(&self.resign)));
+        } else {
+            self.stand_for_election(client.clone(), times, common, election)?;
+            self.reconcile(once, feed, common.namespace.clone(), incoming);
+        }
+        let (asked, settled) = (ask::asked(client, &common.namespace), turnstile.settled());
+        Ok((Outside { asked: Some(asked), settled: Some(settled), told: Some(told), ..Outside::default() }, writer))
     }
 
     fn reconcile(&self, client: Client, feed: Feed, own_namespace: String, touched: mpsc::UnboundedReceiver<Key>) {
         let runner = Runner {
             planner: Planner { state: self.state.clone(), facts: Facts::new(client.clone()), own_namespace, wall: Arc::new(now) },
             apply: Apply::new(client.clone(), feed.clone()),
-            teller: Teller::new(client.clone()),
+            teller: Teller::new(client.clone(), self.metrics.clone()),
             metrics: self.metrics.clone(),
         };
-        let lifter = Lifter {
-            protected: Protected::new(client.clone()),
-            teller: Teller::named(client, "protection-controller"),
-            wall: Arc::new(now),
-        };
+        let lifter =
+            Lifter { protected: Protected::new(client.clone()), teller: Teller::new(client, self.metrics.clone()), wall: Arc::new(now) };
         self.tasks.spawn(lifter.run(self.leadership.subscribe(), self.stop.clone()));
         let leadership = self.leadership.subscribe();
         self.tasks.spawn(runner.run(leadership, touched, move || feed.is_synced(), self.stop.clone()));
@@ -200,16 +218,35 @@ impl Running {
         http::router(hooks, &self.state, &self.metrics, &limits, outside).merge(http::conversions(&self.metrics, &limits))
     }
 
+    /// The same, where nothing is done and it is only told what would have been. Conversions are work, and are left to others.
+    fn shadows(&self, outside: Outside) -> Router {
+        tracing::info!("a shadow: every request passes as it is, and nothing is written");
+        let hooks = handlers::TABLE.iter().map(|hook| (hook.path, hook.handler));
+        let limits = Limits { decision: SHADOW_DECISION, ..Limits::default() };
+        http::router(hooks, &self.state, &self.metrics, &limits, &outside.watching())
+    }
+
     fn listen(&self, listener: TcpListener, hooks: Router, serving: &Arc<Serving>) -> anyhow::Result<()> {
-        let acceptor = serving.acceptor(&self.provider)?;
-        self.tasks.spawn(tls::serve(listener, acceptor, hooks, Limits::default(), self.stop.clone()));
+        let door = tls::Door { tls: serving.acceptor(&self.provider)?, router: hooks, counted: self.metrics.connections.clone() };
+        self.tasks.spawn(tls::serve(listener, door, Limits::default(), self.stop.clone()));
         Ok(())
     }
 
     /// Health, metrics and, where there is no cluster, the objects.
-    fn tell(&self, listener: TcpListener, objects: Option<admin::Objects>) {
-        let router = admin::router(self.readiness.clone(), self.metrics.clone(), objects);
+    fn tell(&self, listener: TcpListener, objects: Option<admin::Objects>, filter: &log::Filter) {
+        let router = admin::router(self.readiness.clone(), self.metrics.clone(), objects).merge(admin::log_level(filter.clone()));
         self.tasks.spawn(plain(listener, router, self.stop.clone()));
+    }
+
+    /// Numbers that are found out when somebody asks for them.
+    fn reckon(&self, dropped_lines: impl Fn() -> usize + Send + Sync + 'static) {
+        let state = self.state.clone();
+        self.metrics.reckon(move |metrics| {
+            metrics.log_lines_dropped(dropped_lines());
+            for (kind, count) in state.read().snapshot().counts() {
+                metrics.objects(kind, count);
+            }
+        });
     }
 
     /// Asks the first hook a question, and is ready when it answers.
@@ -242,7 +279,8 @@ impl Running {
 /// Serves health and metrics until `stop`. Whoever is still asking then gets a moment; a client that has stopped half way
 /// through its request would otherwise be waited for without end.
 async fn plain(listener: TcpListener, router: Router, stop: CancellationToken) {
-    let served = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned()).into_future();
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let served = axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned()).into_future();
     let cut = async {
         stop.cancelled().await;
         tokio::time::sleep(ADMIN_DRAIN).await;

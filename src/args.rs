@@ -24,7 +24,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the admission server, in a cluster or over a folder of manifests
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Show what pods, or the pod templates of workloads, look like after admission
     Inject(Inject),
     /// Answer recorded AdmissionReviews
@@ -59,13 +59,16 @@ pub struct Serve {
     /// Serve these manifests instead of a cluster
     #[arg(long, env = "OUTRIGGER_FROM", value_name = "DIR")]
     pub from: Option<PathBuf>,
+    /// Only watch: let every request pass as it is, write nothing, and tell what would have been done
+    #[arg(long, env = "OUTRIGGER_SHADOW")]
+    pub shadow: bool,
     /// Where reviews are answered, over TLS
     #[arg(long, env = "OUTRIGGER_LISTEN", default_value = "0.0.0.0:9443", value_name = "ADDR")]
     pub listen: SocketAddr,
     /// Where health and metrics are, over plain HTTP
     #[arg(long, env = "OUTRIGGER_ADMIN", default_value = "0.0.0.0:8080", value_name = "ADDR")]
     pub admin: SocketAddr,
-    /// Serving certificate chain in PEM; looked at again every few seconds
+    /// Serving certificate chain in PEM; looked at again every few seconds [default: in a cluster, certificates are kept by the server itself]
     #[arg(long, env = "OUTRIGGER_TLS_CERT_FILE", value_name = "FILE", requires = "tls_key_file")]
     pub tls_cert_file: Option<PathBuf>,
     /// Private key of the certificate in PEM
@@ -77,12 +80,77 @@ pub struct Serve {
     /// Seconds to go on accepting connections after SIGTERM, while the cluster takes note [default: 5, with --from 0]
     #[arg(long, env = "OUTRIGGER_LINGER", value_name = "SECONDS")]
     pub linger: Option<u64>,
+    /// Who signs and who has to know, without certificate files.
+    #[command(flatten)]
+    pub authority: Authority,
     /// Who reconciles.
     #[command(flatten)]
     pub election: Election,
     /// What all doors have in common.
     #[command(flatten)]
     pub common: Common,
+}
+
+/// Certificates that the server keeps by itself: one CA in a Secret for all replicas. Used in a cluster, without certificate files. The names
+/// that `manifests` renders; a shadow has others, beginning with `outrigger-shadow`.
+#[derive(Clone, Debug, Args)]
+pub struct Authority {
+    /// Secret of our namespace with the CA; made if it does not exist, filled if it is empty, used as it is if somebody put a CA there
+    #[arg(
+        long,
+        env = "OUTRIGGER_AUTHORITY_SECRET",
+        default_value = "outrigger-authority",
+        default_value_if("shadow", "true", "outrigger-shadow-authority"),
+        value_name = "NAME"
+    )]
+    pub authority_secret: String,
+    /// Name of our two webhook configurations, whose caBundle the leader writes
+    #[arg(
+        long,
+        env = "OUTRIGGER_WEBHOOK_CONFIGURATION",
+        default_value = "outrigger",
+        default_value_if("shadow", "true", "outrigger-shadow"),
+        value_name = "NAME"
+    )]
+    pub webhook_configuration: String,
+    /// Service that reviews are sent to
+    #[arg(
+        long,
+        env = "OUTRIGGER_WEBHOOK_SERVICE",
+        default_value = "outrigger-webhook",
+        default_value_if("shadow", "true", "outrigger-shadow-webhook"),
+        value_name = "NAME"
+    )]
+    pub webhook_service: String,
+    /// Service that conversions are sent to
+    #[arg(
+        long,
+        env = "OUTRIGGER_CONVERSION_SERVICE",
+        default_value = "outrigger-conversion",
+        default_value_if("shadow", "true", "outrigger-shadow-conversion"),
+        value_name = "NAME"
+    )]
+    pub conversion_service: String,
+    /// A further DNS name or address that certificates are valid for, where hooks call a url; repeatable
+    #[arg(long = "tls-name", env = "OUTRIGGER_TLS_NAMES", value_delimiter = ',', value_name = "NAME")]
+    pub tls_names: Vec<String>,
+    /// How long a CA is valid; the next one is made at two thirds
+    #[arg(long, env = "OUTRIGGER_CA_VALIDITY", default_value = "17520h", value_parser = duration, value_name = "DURATION")]
+    pub ca_validity: Duration,
+    /// How long a serving certificate is valid; each replica signs a new one at two thirds
+    #[arg(long, env = "OUTRIGGER_LEAF_VALIDITY", default_value = "720h", value_parser = duration, value_name = "DURATION")]
+    pub leaf_validity: Duration,
+    /// How long every API server takes at most to hear of a new caBundle; only then does the next CA sign
+    #[arg(long, env = "OUTRIGGER_CA_SETTLE", default_value = "2m", value_parser = duration, value_name = "DURATION")]
+    pub ca_settle: Duration,
+}
+
+impl Authority {
+    /// All names that a certificate is valid for; the API server calls a service by the first two.
+    pub fn names(&self, namespace: &str) -> Vec<String> {
+        let services = [&self.webhook_service, &self.conversion_service].map(|service| format!("{service}.{namespace}.svc"));
+        services.into_iter().chain(self.tls_names.iter().cloned()).collect()
+    }
 }
 
 /// Which of several replicas reconciles. The flags are called as those of Kubernetes' own components.
@@ -172,7 +240,7 @@ pub struct Review {
 /// `outrigger manifests`
 #[derive(Clone, Debug, Args)]
 pub struct Manifests {
-    /// Where to write; standard output if absent
+    /// Where to write all files, components and chart included; if absent, what is to be applied comes on standard output
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Write nothing; fail if what lies in --out differs
@@ -184,4 +252,25 @@ pub struct Manifests {
     /// Namespace to install into
     #[arg(long, default_value = "outrigger-system", value_name = "NAME")]
     pub namespace: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn authority(arguments: &[&str]) -> [String; 4] {
+        let Command::Serve(serve) = Arguments::parse_from([&["outrigger", "serve"], arguments].concat()).command else {
+            panic!("no server")
+        };
+        let Authority { authority_secret, webhook_configuration, webhook_service, conversion_service, .. } = serve.authority;
+        [authority_secret, webhook_configuration, webhook_service, conversion_service]
+    }
+
+    #[test]
+    fn a_shadow_has_names_of_its_own_unless_they_are_given() {
+        assert_eq!(authority(&[]), ["outrigger-authority", "outrigger", "outrigger-webhook", "outrigger-conversion"]);
+        let shadow = ["outrigger-shadow-authority", "outrigger-shadow", "outrigger-shadow-webhook", "outrigger-shadow-conversion"];
+        assert_eq!(authority(&["--shadow"]), shadow);
+        assert_eq!(authority(&["--shadow", "--authority-secret=mine"])[0], "mine");
+    }
 }

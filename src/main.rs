@@ -40,7 +40,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
         Command::Serve(serve) => {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-            let result = runtime.block_on(app::serve(serve));
+            let result = runtime.block_on(app::serve(*serve));
             runtime.shutdown_background();
             result
         }

@@ -4,9 +4,13 @@
 
 mod access;
 mod compact;
+mod evictions;
+mod helm;
 mod kustomize;
+mod network;
 mod protection;
 mod server;
+mod shadow;
 mod webhooks;
 
 use std::{
@@ -32,7 +36,9 @@ const NAME: &str = "outrigger";
 const SERVICE: &str = "outrigger-webhook";
 /// The Service that the API server sends conversions to.
 const CONVERSION_SERVICE: &str = "outrigger-conversion";
-/// The Secret with the serving certificate.
+/// The Secret with the authority that replicas share where they make their certificates themselves, and the right to that.
+const AUTHORITY: &str = "outrigger-authority";
+/// The Secret with the serving certificate, where others make it.
 const SERVING_CERT: &str = "outrigger-serving-cert";
 /// The definitions of our kinds.
 const DEFINITIONS: [&str; 3] = ["sidecarsets.apps.kruise.io", "podunavailablebudgets.policy.kruise.io", "workloadspreads.apps.kruise.io"];
@@ -75,6 +81,12 @@ pub enum ManifestError {
     /// A value that YAML cannot express.
     #[error("cannot write as YAML: {0}")]
     Yaml(#[from] serde_saphyr::SerializeError),
+    /// The chart changes a line that is not rendered any more.
+    #[error("cannot make the chart: expected a line `{0}`")]
+    Template(String),
+    /// What was rendered does not read back.
+    #[error("cannot read what was rendered: {0}")]
+    Unreadable(#[from] serde_saphyr::Error),
     /// The file system refused.
     #[error("{}: {source}", path.display())]
     File {
@@ -103,30 +115,46 @@ impl fmt::Display for Difference {
     }
 }
 
-/// All files.
-pub fn files(rendering: &Rendering) -> Result<Vec<File>, ManifestError> {
-    let conversion = Conversion::Webhook { namespace: rendering.namespace.clone(), service: CONVERSION_SERVICE.to_owned() };
-    let mut definitions =
-        [sidecarset::schema::definition(&conversion)?, budget::schema::definition(&conversion)?, spread::schema::definition(&conversion)?];
-    for definition in &mut definitions {
-        protect(&mut definition.metadata);
-    }
-    let mut files = vec![
-        file("namespace.yaml", &[yaml(&server::namespace(rendering))?]),
+/// The files of an installation that wants nothing special, in the order in which they can be applied.
+pub fn installation(rendering: &Rendering) -> Result<Vec<File>, ManifestError> {
+    let mut files = vec![file("namespace.yaml", &[yaml(&server::namespace(rendering))?])];
+    files.extend(definitions(rendering)?);
+    files.extend([
         file("rbac.yaml", &access::documents(rendering)?),
+        file("authority.yaml", &access::authority(rendering)?),
         file("service.yaml", &[yaml(&server::service(rendering))?, yaml(&server::conversion_service(rendering))?]),
-        file("deployment.yaml", &[yaml(&server::deployment(rendering))?, yaml(&server::disruption_budget(rendering))?]),
+        file("deployment.yaml", &deployment(rendering)?),
         file("webhooks.yaml", &webhooks::documents(rendering, TABLE)?),
         file("protection.yaml", &protection::documents()?),
-        file("kustomization.yaml", &[kustomize::base()]),
-        file("cert-manager/kustomization.yaml", &[kustomize::CERT_MANAGER.to_owned()]),
-        file("cert-manager/certificate.yaml", &kustomize::certificates(rendering)?),
-        file("cert-manager/inject-ca.yaml", &kustomize::inject_ca(rendering, TABLE)?),
-    ];
-    for (name, definition) in DEFINITIONS.iter().zip(definitions) {
-        files.push(file(&format!("crds/{name}.yaml"), &[yaml(&Compact(&serde_json::to_value(&definition)?))?]));
-    }
+        file("evictions.yaml", &evictions::documents(rendering)?),
+    ]);
     Ok(files)
+}
+
+/// All files: those of an installation, and what puts them together and changes them.
+pub fn files(rendering: &Rendering) -> Result<Vec<File>, ManifestError> {
+    let mut files = installation(rendering)?;
+    let others = kustomize::files(rendering, &files)?;
+    files.extend(others);
+    files.extend(shadow::files()?);
+    files.extend(helm::files()?);
+    Ok(files)
+}
+
+fn definitions(rendering: &Rendering) -> Result<Vec<File>, ManifestError> {
+    let conversion = Conversion::Webhook { namespace: rendering.namespace.clone(), service: CONVERSION_SERVICE.to_owned() };
+    let definitions =
+        [sidecarset::schema::definition(&conversion)?, budget::schema::definition(&conversion)?, spread::schema::definition(&conversion)?];
+    let rendered = DEFINITIONS.iter().zip(definitions).map(|(name, mut definition)| {
+        protect(&mut definition.metadata);
+        Ok(file(&format!("crds/{name}.yaml"), &[yaml(&Compact(&serde_json::to_value(&definition)?))?]))
+    });
+    rendered.collect()
+}
+
+fn deployment(rendering: &Rendering) -> Result<Vec<String>, ManifestError> {
+    let replicas = yaml(&server::deployment(rendering))?;
+    Ok(vec![yaml(&server::priority_class())?, replicas, yaml(&server::disruption_budget(rendering))?])
 }
 
 /// Writes all files under `out`.

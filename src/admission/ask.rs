@@ -142,7 +142,7 @@ type Settle<C> = Box<dyn for<'s> FnOnce(Vec<Answer>, &<C as Claimable>::Snapshot
 pub struct Ask<C: Claimable> {
     /// What has to be known; a few.
     pub questions: Vec<Question>,
-    settle: Settle<C>,
+    pub(super) settle: Settle<C>,
 }
 
 impl<C: Claimable> Ask<C> {

@@ -3,6 +3,8 @@
 //! A patch is never found by comparing two objects: members that this code has never heard of are not in it, so they
 //! cannot get lost. Every operation is about the object as the operations before it left it.
 
+mod effects;
+
 use std::fmt::Write as _;
 
 use serde_json::Value;

@@ -73,7 +73,7 @@ pub fn manifests(arguments: &Manifests) -> anyhow::Result<()> {
     match &arguments.out {
         None => {
             let mut out = io::stdout().lock();
-            for file in manifests::files(&rendering)? {
+            for file in manifests::installation(&rendering)? {
                 writeln!(out, "---\n# {}\n{}", file.path.display(), file.text)?;
             }
             Ok(())

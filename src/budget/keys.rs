@@ -28,3 +28,5 @@ pub const SIDECAR_STATE: &str = "kruise.io/sidecarset-inplace-update-state";
 pub const MIRROR: &str = "kubernetes.io/config.mirror";
 /// Condition of a budget: whether it guards all that it selects.
 pub const ENFORCING: &str = "Enforcing";
+/// Annotation of an eviction: the review in which budgets had their say. It is never stored: evictions are not.
+pub const JUDGED: &str = "outrigger.dev/judged";

@@ -5,6 +5,7 @@
 
 mod backoff;
 mod kinds;
+pub(super) mod older;
 mod workloads;
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
@@ -27,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::{backoff::Pauses, kinds::WatchedPod};
 use self::{
     kinds::{Budgets, Configuration, Kind, Namespaces, Pods, Revisions, Sets, Spreads},
+    older::Older,
     workloads::{
         AdvancedStatefulSets, CloneSets, Deployments, Jobs, Mirrored, ReplicaSets, ReplicationControllers, StatefulSets, WatchedWorkload,
         Workloads,
@@ -34,11 +36,9 @@ use self::{
 };
 use crate::{
     base::interned::Interner,
-    budget::api::PodUnavailableBudget,
-    plan::Key,
+    plan::{self, Key},
     server::admin::Readiness,
-    sidecarset::{api::SidecarSet, whitelist::CONFIGURATION},
-    spread::api::WorkloadSpread,
+    sidecarset::whitelist::CONFIGURATION,
     state::State,
     telemetry::metrics::Metrics,
 };
@@ -59,6 +59,9 @@ pub struct Feed {
     pub interner: Arc<Mutex<Interner>>,
     /// Who wants to know which objects there may be work for.
     pub touched: Option<mpsc::UnboundedSender<Key>>,
+    /// Whether the definitions of our kinds are somebody else's.
+    is_guest: bool,
+    older: Arc<Mutex<Older>>,
 }
 
 /// What readiness waits for.
@@ -75,7 +78,7 @@ impl Feed {
         metrics: Arc<Metrics>,
         touched: Option<mpsc::UnboundedSender<Key>>,
     ) -> Self {
-        Self { state, readiness, metrics, interner: Arc::default(), touched }
+        Self { state, readiness, metrics, interner: Arc::default(), touched, is_guest: false, older: Arc::default() }
     }
 
     /// Changes the picture, and passes on what that touches.
@@ -116,8 +119,7 @@ impl Feed {
 
     /// Follows SidecarSets until `stop`.
     pub async fn sets(self, client: Client, stop: CancellationToken) {
-        let api = Api::<DynamicObject>::all_with(client, &ApiResource::erase::<SidecarSet>(&()));
-        self.follow::<Sets, _>(stop, |config| watcher::watcher(api.clone(), config).boxed()).await;
+        self.our_kind::<Sets>(plan::Kind::SIDECAR_SET, client, stop).await;
     }
 
     /// Follows the ControllerRevisions of our own namespace until `stop`.
@@ -149,16 +151,21 @@ impl Feed {
     /// Follows budgets until `stop`. Nothing if no budget guards anything.
     pub async fn budgets(self, client: Client, stop: CancellationToken) {
         if self.state.read().snapshot().gates.has_budgets() {
-            let api = Api::<DynamicObject>::all_with(client, &ApiResource::erase::<PodUnavailableBudget>(&()));
-            self.follow::<Budgets, _>(stop, move |config| watcher::watcher(api.clone(), config).boxed()).await;
+            self.our_kind::<Budgets>(plan::Kind::BUDGET, client, stop).await;
         }
     }
 
     /// Follows spreads until `stop`. Nothing if no pods are placed.
     pub async fn spreads(self, client: Client, stop: CancellationToken) {
         if self.state.read().snapshot().gates.spreads {
-            let api = Api::<DynamicObject>::all_with(client, &ApiResource::erase::<WorkloadSpread>(&()));
-            self.follow::<Spreads, _>(stop, move |config| watcher::watcher(api.clone(), config).boxed()).await;
+            self.our_kind::<Spreads>(plan::Kind::SPREAD, client, stop).await;
+        }
+    }
+
+    async fn our_kind<K: Kind<Object = DynamicObject>>(self, kind: plan::Kind, client: Client, stop: CancellationToken) {
+        if let Some(resource) = self.found(kind, K::CONDITION, &client, &stop).await {
+            let api = Api::<DynamicObject>::all_with(client, &resource);
+            self.follow::<K, _>(stop, |config| watcher::watcher(api.clone(), config).boxed()).await;
         }
     }
 
@@ -226,7 +233,7 @@ impl Feed {
     }
 
     fn trouble<K: Kind>(&self, error: &watcher::Error) {
-        self.metrics.watch_restarts.inc();
+        self.metrics.watches.restarted(K::CONDITION);
         self.readiness.explain(K::CONDITION, error.to_string());
         tracing::warn!(kind = K::CONDITION, %error, "the watch was interrupted");
     }
@@ -235,11 +242,7 @@ impl Feed {
     fn take<K: Kind>(&self, listed: &mut Vec<K::Kept>, event: Event<K::Object>) {
         match event {
             Event::Init => listed.clear(),
-            Event::InitApply(object) => {
-                let Ok(mut kept) = self.keep::<K>(object) else { return };
-                K::lighten(&self.state.read(), &mut kept);
-                listed.push(kept);
-            }
+            Event::InitApply(object) => listed.extend(self.keep::<K>(object).map(|kept| K::lighten(&self.state.read(), kept))),
             Event::InitDone => {
                 let count = listed.len();
                 let errors = self.change(|state| K::reset(state, std::mem::take(listed)));

@@ -6,6 +6,7 @@ use crate::{
     admission::edits::Edits,
     base::{pod, workload::Owner},
     budget::{
+        index::Budget,
         keys::{RELATED, RELATED_OLD},
         link::choose,
     },
@@ -13,19 +14,24 @@ use crate::{
     state::Snapshot,
 };
 
-/// Writes both annotations, whatever the pod's template says there. A pod of a namespace without budgets costs one look.
+/// Writes both annotations, whatever the pod's template says there.
 pub fn add(pod: Pod<'_, '_>, snapshot: &Snapshot<'_>, edits: &mut Edits) {
-    let mut budgets = snapshot.budgets.of_namespace(pod.namespace).peekable();
-    if budgets.peek().is_none() || !snapshot.gates.has_budgets() {
-        return;
-    }
-    let owners = pod.meta.controller().map(|owner| snapshot.workloads.owners(pod.namespace, &of(owner))).unwrap_or_default();
-    let Some(budget) = choose(budgets, &pod.meta.labels, &owners) else { return };
+    let Some(budget) = chosen(pod, snapshot) else { return };
     for key in [RELATED, RELATED_OLD] {
         if edits.annotation(key).or_else(|| pod.meta.annotation(key)) != Some(&*budget.name) {
             edits.set_annotation(key, budget.name.to_string());
         }
     }
+}
+
+/// The budget that the pod is to be linked to. A pod of a namespace without budgets costs one look.
+pub(super) fn chosen<'s>(pod: Pod<'_, '_>, snapshot: &Snapshot<'s>) -> Option<&'s Budget> {
+    let mut budgets = snapshot.budgets.of_namespace(pod.namespace).peekable();
+    if budgets.peek().is_none() || !snapshot.gates.has_budgets() {
+        return None;
+    }
+    let owners = pod.meta.controller().map(|owner| snapshot.workloads.owners(pod.namespace, &of(owner))).unwrap_or_default();
+    choose(budgets, &pod.meta.labels, &owners).map(|budget| &**budget)
 }
 
 fn of(owner: &pod::Owner<'_>) -> Owner {

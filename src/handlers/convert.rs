@@ -50,6 +50,19 @@ pub fn answer(body: &[u8]) -> Result<Converted, ReviewError> {
     Ok(Converted { response: response.finish(), outcome: Ok(count) })
 }
 
+/// Brings an object of one of our kinds that is of the older version to the present one; anything else is left as it is.
+pub fn modernized(object: &mut Value) -> Result<(), String> {
+    let text = |member: &str| object.get(member).and_then(Value::as_str).unwrap_or_default();
+    let known = KINDS.iter().find(|(known, _)| *known == text("kind"));
+    match known.zip(text("apiVersion").split_once('/').filter(|(_, version)| *version == "v1alpha1")) {
+        Some(((_, convert), (group, _))) => {
+            let present = format!("{group}/v1beta1");
+            convert(object, &present)
+        }
+        None => Ok(()),
+    }
+}
+
 fn converted(object: &RawValue, desired: &str) -> Result<Value, String> {
     let mut object: Value = serde_json::from_str(object.get()).map_err(|error| error.to_string())?;
     let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default();
@@ -76,6 +89,17 @@ mod tests {
 
     fn set(version: &str, name: &str) -> Value {
         json!({"apiVersion": version, "kind": "SidecarSet", "metadata": {"name": name}, "spec": {"containers": [{"name": "a", "new": 1.5}]}})
+    }
+
+    #[test]
+    fn the_older_version_is_brought_to_the_present_one_and_all_else_is_left_alone() {
+        let brought = |mut object: Value| modernized(&mut object).map(|()| object);
+        assert_eq!(brought(set(v1alpha1::V1ALPHA1, "a")), Ok(set(v1alpha1::V1BETA1, "a")));
+        let revision = json!({"apiVersion": "apps/v1", "kind": "ControllerRevision", "data": {}});
+        for same in [set(v1alpha1::V1BETA1, "a"), revision, json!({"kind": "CloneSet", "apiVersion": "apps.kruise.io/v1alpha1"}), json!([])]
+        {
+            assert_eq!(brought(same.clone()), Ok(same));
+        }
     }
 
     #[test]

@@ -13,7 +13,9 @@ pub mod objects;
 pub mod place;
 pub mod pod;
 pub mod readiness_gate;
+pub mod shadow;
 pub mod spreads;
+mod told;
 
 use jiff::Timestamp;
 
@@ -179,11 +181,17 @@ pub const TABLE: &[Registration] = &[
         ..GUARD
     },
     Registration {
-        name: "vpodeviction.outrigger.kruise.io",
+        // The path under which the reference judges evictions is served as well, but not registered for them.
+        path: "/mutate-pod-eviction",
+        name: "mpodeviction.outrigger.kruise.io",
+        mutates: true,
         resources: &["pods/eviction"],
         operations: &["CREATE"],
         // The review does not show the pod.
         scope: Scope::Elsewhere,
+        // Where there are budgets, what is not marked by the answer is refused by a policy (see `manifests`).
+        unanswered: Unanswered::LetGo,
+        handler: guard::mark_eviction,
         ..GUARD
     },
     Registration {

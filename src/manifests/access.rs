@@ -16,7 +16,7 @@ use crate::{
     sidecarset::whitelist::CONFIGURATION,
 };
 
-use super::{ManifestError, NAME, Rendering, cluster_wide, own, yaml};
+use super::{AUTHORITY, DEFINITIONS, ManifestError, NAME, Rendering, cluster_wide, own, yaml};
 
 /// What may be listed because a definition labelled `Cascading` defines it.
 const COUNTED: &str = "outrigger-counted";
@@ -26,27 +26,31 @@ const ADDS_TO_COUNTED: &str = "outrigger.dev/aggregate-to-counted";
 const ADDS_TO_VIEW: &str = "rbac.authorization.k8s.io/aggregate-to-view";
 /// The right to lift the protection of what is protected until a time.
 const LIFTED: &str = "outrigger-lifted";
+/// What the gate `SidecarTerminator` needs.
+const TERMINATOR: &str = "outrigger-sidecar-terminator";
 
+/// What every installation needs.
 pub(super) fn documents(rendering: &Rendering) -> Result<Vec<String>, ManifestError> {
-    let account = ServiceAccount { metadata: own(rendering, NAME), ..ServiceAccount::default() };
+    // Only who asks for the token gets it: the Deployment does.
+    let account =
+        ServiceAccount { metadata: own(rendering, NAME), automount_service_account_token: Some(false), ..ServiceAccount::default() };
     let mut everywhere = ClusterRole {
         metadata: cluster_wide(NAME),
         rules: Some(vec![
-            mirrored("apps.kruise.io", "sidecarsets"),
+            watched("apps.kruise.io", "sidecarsets"),
             mirrored("policy.kruise.io", "podunavailablebudgets"),
-            mirrored("", "namespaces"),
+            watched("", "namespaces"),
             mirrored("", "pods"),
             allowed("apps.kruise.io", &["sidecarsets/status"], &["patch"]),
             allowed("policy.kruise.io", &["podunavailablebudgets/status"], &["patch"]),
             // To name a set as the owner that its revisions go with.
             allowed("apps.kruise.io", &["sidecarsets/finalizers"], &["update"]),
             allowed("", &["pods", "pods/status"], &["patch"]),
-            allowed("events.k8s.io", &["events"], &["create"]),
+            allowed("events.k8s.io", &["events"], &["create", "patch"]),
         ]),
         ..ClusterRole::default()
     };
     let rules = everywhere.rules.get_or_insert_default();
-    rules.extend(ends_of_jobs());
     rules.extend(what_hangs_on_protected_objects());
     rules.extend(budgets());
     rules.extend(spreads());
@@ -55,13 +59,14 @@ pub(super) fn documents(rendering: &Rendering) -> Result<Vec<String>, ManifestEr
     rules.extend(lease());
     rules.extend([configuration(), dry_runs()]);
     let at_home = Role { metadata: own(rendering, NAME), rules: Some(rules) };
-    let at_home_bound = RoleBinding { metadata: own(rendering, NAME), role_ref: role("Role", NAME), subjects: Some(vec![us(rendering)]) };
     Ok(vec![
         yaml(&account)?,
         yaml(&everywhere)?,
         yaml(&bound(rendering, NAME))?,
         yaml(&at_home)?,
-        yaml(&at_home_bound)?,
+        yaml(&bound_at_home(rendering, NAME))?,
+        yaml(&ends_of_jobs())?,
+        yaml(&bound(rendering, TERMINATOR))?,
         yaml(&counted())?,
         yaml(&bound(rendering, COUNTED))?,
         yaml(&lifted())?,
@@ -69,8 +74,36 @@ pub(super) fn documents(rendering: &Rendering) -> Result<Vec<String>, ManifestEr
     ])
 }
 
+/// What only an installation needs whose replicas make their certificates themselves. A list or a watch may be allowed by name where it
+/// asks for that name alone.
+pub(super) fn authority(rendering: &Rendering) -> Result<Vec<String>, ManifestError> {
+    let secrets = |verbs| allowed("", &["secrets"], verbs);
+    let at_home = vec![secrets(&["create"]), named(secrets(&["get", "list", "watch", "update"]), &[AUTHORITY])];
+    let written = &["get", "list", "watch", "patch"];
+    let configurations = &["mutatingwebhookconfigurations", "validatingwebhookconfigurations"];
+    let everywhere = vec![
+        named(allowed("admissionregistration.k8s.io", configurations, written), &[NAME]),
+        named(allowed("apiextensions.k8s.io", &["customresourcedefinitions"], written), &DEFINITIONS),
+    ];
+    Ok(vec![
+        yaml(&Role { metadata: own(rendering, AUTHORITY), rules: Some(at_home) })?,
+        yaml(&bound_at_home(rendering, AUTHORITY))?,
+        yaml(&ClusterRole { metadata: cluster_wide(AUTHORITY), rules: Some(everywhere), ..ClusterRole::default() })?,
+        yaml(&bound(rendering, AUTHORITY))?,
+    ])
+}
+
 fn bound(rendering: &Rendering, name: &str) -> ClusterRoleBinding {
     ClusterRoleBinding { metadata: cluster_wide(name), role_ref: role("ClusterRole", name), subjects: Some(vec![us(rendering)]) }
+}
+
+fn bound_at_home(rendering: &Rendering, name: &str) -> RoleBinding {
+    RoleBinding { metadata: own(rendering, name), role_ref: role("Role", name), subjects: Some(vec![us(rendering)]) }
+}
+
+/// The rule, for objects of these names alone.
+fn named(rule: PolicyRule, names: &[&str]) -> PolicyRule {
+    PolicyRule { resource_names: Some(names.iter().map(|&name| name.to_owned()).collect()), ..rule }
 }
 
 /// What is counted before a namespace, a Service or a claim labelled `Cascading` is deleted, beside pods.
@@ -98,6 +131,11 @@ fn lifted() -> ClusterRole {
 }
 
 /// The verbs that a watch with its first list needs.
+fn watched(group: &str, resource: &str) -> PolicyRule {
+    allowed(group, &[resource], &["list", "watch"])
+}
+
+/// The same, and looked at one by one where the watch may be late.
 fn mirrored(group: &str, resource: &str) -> PolicyRule {
     allowed(group, &[resource], &["get", "list", "watch"])
 }
@@ -112,7 +150,7 @@ fn budgets() -> [PolicyRule; 4] {
     let read = &["get", "list", "watch"];
     [
         allowed("apps", &["deployments", "replicasets", "statefulsets"], read),
-        mirrored("", "replicationcontrollers"),
+        watched("", "replicationcontrollers"),
         allowed("apps.kruise.io", &["clonesets", "statefulsets"], read),
         // Of every kind that somebody may name as a target.
         allowed("*", &["*/scale"], &["get"]),
@@ -132,25 +170,26 @@ fn spreads() -> [PolicyRule; 5] {
     ]
 }
 
-/// What the gate `SidecarTerminator` needs beside pods; a gate can be switched without new manifests.
-fn ends_of_jobs() -> [PolicyRule; 3] {
-    [
+/// What the gate `SidecarTerminator` needs beside pods: a role of its own, so that an installation can do without while the gate is off.
+fn ends_of_jobs() -> ClusterRole {
+    let rules = vec![
         allowed("", &["nodes"], &["get"]),
         allowed("apps.kruise.io", &["containerrecreaterequests"], &["get", "create"]),
         // To name a pod as the owner that its requests go with.
         allowed("", &["pods/finalizers"], &["update"]),
-    ]
+    ];
+    ClusterRole { metadata: cluster_wide(TERMINATOR), rules: Some(rules), ..ClusterRole::default() }
 }
 
 /// What leader election needs. A creation cannot be allowed by name: the name is not known yet when access is decided.
 fn lease() -> [PolicyRule; 2] {
     let rule = |verbs| allowed("coordination.k8s.io", &["leases"], verbs);
-    [rule(&["create"]), PolicyRule { resource_names: Some(vec![LEASE.to_owned()]), ..rule(&["get", "update"]) }]
+    [rule(&["create"]), named(rule(&["get", "update"]), &[LEASE])]
 }
 
 /// The reference's `ConfigMap`, and no other.
 fn configuration() -> PolicyRule {
-    PolicyRule { resource_names: Some(vec![CONFIGURATION.to_owned()]), ..mirrored("", "configmaps") }
+    named(watched("", "configmaps"), &[CONFIGURATION])
 }
 
 /// Pods that stand for a set's sidecars while the API server judges them. None is stored; RBAC knows no right to that alone.

@@ -8,10 +8,11 @@ use k8s_openapi::{
         apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
         core::v1::{
             Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction, Namespace, ObjectFieldSelector,
-            PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecretVolumeSource, SecurityContext,
-            Service, ServicePort, ServiceSpec, TopologySpreadConstraint, Volume, VolumeMount,
+            PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecurityContext, Service,
+            ServicePort, ServiceSpec, TopologySpreadConstraint,
         },
         policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec},
+        scheduling::v1::PriorityClass,
     },
     apimachinery::pkg::{
         api::resource::Quantity,
@@ -20,10 +21,15 @@ use k8s_openapi::{
     },
 };
 
-use super::{CONVERSION_SERVICE, NAME, Rendering, SERVICE, SERVING_CERT, cluster_wide, own};
+use super::{CONVERSION_SERVICE, NAME, Rendering, SERVICE, cluster_wide, own};
 
 /// User and group of the process; any but root will do.
 const NOBODY: i64 = 65532;
+/// The highest that is not the cluster's own: whoever waits for our answers is ranked below us.
+const PRIORITY: i32 = 1_000_000_000;
+/// How long a replica may take to end: it goes on accepting for 5 s while the cluster takes note, then answers for up to 20 s what it
+/// has accepted, then gives back its lease.
+const GRACE_SECONDS: i64 = 35;
 
 pub(super) fn namespace(rendering: &Rendering) -> Namespace {
     let mut metadata = cluster_wide(&rendering.namespace);
@@ -93,12 +99,24 @@ pub(super) fn disruption_budget(rendering: &Rendering) -> PodDisruptionBudget {
     }
 }
 
+/// A class of our own: those of the cluster are admitted outside `kube-system` only where a quota says so.
+pub(super) fn priority_class() -> PriorityClass {
+    PriorityClass {
+        metadata: cluster_wide(NAME),
+        value: Some(PRIORITY),
+        global_default: Some(false),
+        preemption_policy: Some("PreemptLowerPriority".to_owned()),
+        description: Some("For Outrigger alone: pods are made, evicted and deleted with its consent.".to_owned()),
+    }
+}
+
 fn pod(rendering: &Rendering) -> PodSpec {
-    let certificate = SecretVolumeSource { secret_name: Some(SERVING_CERT.to_owned()), ..SecretVolumeSource::default() };
     PodSpec {
         service_account_name: Some(NAME.to_owned()),
+        automount_service_account_token: Some(true),
+        priority_class_name: Some(NAME.to_owned()),
+        termination_grace_period_seconds: Some(GRACE_SECONDS),
         containers: vec![container(rendering)],
-        volumes: Some(vec![Volume { name: "certs".to_owned(), secret: Some(certificate), ..Volume::default() }]),
         topology_spread_constraints: Some(["kubernetes.io/hostname", "topology.kubernetes.io/zone"].map(apart).into()),
         security_context: Some(PodSecurityContext {
             run_as_non_root: Some(true),
@@ -113,15 +131,17 @@ fn pod(rendering: &Rendering) -> PodSpec {
 }
 
 fn container(rendering: &Rendering) -> Container {
-    let arguments = ["serve", "--tls-cert-file", "/certs/tls.crt", "--tls-key-file", "/certs/tls.key"];
     Container {
         name: NAME.to_owned(),
         image: Some(rendering.image.clone()),
-        args: Some(arguments.map(str::to_owned).into()),
+        image_pull_policy: Some("IfNotPresent".to_owned()),
+        args: Some(vec!["serve".to_owned()]),
         env: Some(vec![of_the_pod("POD_NAME", "metadata.name"), of_the_pod("POD_NAMESPACE", "metadata.namespace")]),
         ports: Some(vec![port("https", 9443), port("admin", 8080)]),
-        liveness_probe: Some(probe("/livez")),
-        readiness_probe: Some(Probe { period_seconds: Some(2), ..probe("/readyz") }),
+        // Two minutes to get a certificate and to open its doors; what it has to list first is for readiness alone.
+        startup_probe: Some(Probe { failure_threshold: Some(60), ..probe("/livez", 2, 2) }),
+        liveness_probe: Some(probe("/livez", 10, 5)),
+        readiness_probe: Some(probe("/readyz", 2, 2)),
         resources: Some(ResourceRequirements {
             requests: Some(quantities(&[("cpu", "100m"), ("memory", "64Mi")])),
             // No limit on the processor: throttled admission is slow pods everywhere.
@@ -134,12 +154,6 @@ fn container(rendering: &Rendering) -> Container {
             read_only_root_filesystem: Some(true),
             ..SecurityContext::default()
         }),
-        volume_mounts: Some(vec![VolumeMount {
-            name: "certs".to_owned(),
-            mount_path: "/certs".to_owned(),
-            read_only: Some(true),
-            ..VolumeMount::default()
-        }]),
         ..Container::default()
     }
 }
@@ -154,9 +168,10 @@ fn port(name: &str, number: i32) -> ContainerPort {
     ContainerPort { name: Some(name.to_owned()), container_port: number, ..ContainerPort::default() }
 }
 
-fn probe(path: &str) -> Probe {
+/// Asked every `period` seconds; failed if not answered in `patience` seconds.
+fn probe(path: &str, period: i32, patience: i32) -> Probe {
     let get = HTTPGetAction { path: Some(path.to_owned()), port: IntOrString::String("admin".to_owned()), ..HTTPGetAction::default() };
-    Probe { http_get: Some(get), ..Probe::default() }
+    Probe { http_get: Some(get), period_seconds: Some(period), timeout_seconds: Some(patience), ..Probe::default() }
 }
 
 /// Replicas are kept on different nodes and in different zones where there are such.

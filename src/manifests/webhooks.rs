@@ -141,12 +141,20 @@ fn rule(row: &Registration) -> RuleWithOperations {
     }
 }
 
+/// All namespaces but ours and the cluster's own.
+pub(super) fn elsewhere(rendering: &Rendering) -> LabelSelector {
+    selector(vec![not_ours(rendering)])
+}
+
+fn not_ours(rendering: &Rendering) -> LabelSelectorRequirement {
+    not_in("kubernetes.io/metadata.name", &["kube-system", &rendering.namespace])
+}
+
 fn namespaces(rendering: &Rendering, row: &Registration) -> Option<LabelSelector> {
-    let ours_and_the_clusters = || not_in("kubernetes.io/metadata.name", &["kube-system", &rendering.namespace]);
     match row.scope {
         Scope::Everything | Scope::Protected => None,
-        Scope::Guarded | Scope::Placed | Scope::Elsewhere => Some(selector(vec![ours_and_the_clusters()])),
-        Scope::Ordinary => Some(selector(vec![ours_and_the_clusters(), not_in(OPT_OUT_LABEL, &[OPT_OUT_VALUE])])),
+        Scope::Guarded | Scope::Placed | Scope::Elsewhere => Some(elsewhere(rendering)),
+        Scope::Ordinary => Some(selector(vec![not_ours(rendering), not_in(OPT_OUT_LABEL, &[OPT_OUT_VALUE])])),
     }
 }
 

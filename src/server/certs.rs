@@ -5,7 +5,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 use rustls::{
     ServerConfig,
     crypto::CryptoProvider,
@@ -17,6 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::admin::Readiness;
 use crate::telemetry::metrics::Metrics;
 
 /// A certificate chain and its key, as PEM.
@@ -54,13 +55,13 @@ pub enum CertificateError {
     Key(#[from] rustls::Error),
 }
 
-/// The certificate in use.
-#[derive(Debug)]
-pub struct Serving(ArcSwap<CertifiedKey>);
+/// The certificate in use. While there is none, every handshake fails.
+#[derive(Debug, Default)]
+pub struct Serving(ArcSwapOption<CertifiedKey>);
 
 impl ResolvesServerCert for Serving {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.load_full())
+        self.0.load_full()
     }
 }
 
@@ -99,14 +100,14 @@ impl Pem {
 impl Serving {
     /// Serves this pair.
     pub fn new(pem: &Pem, provider: &CryptoProvider, metrics: &Metrics) -> Result<Arc<Self>, CertificateError> {
-        let certified = pem.certified(provider)?;
-        metrics.certificate_expiry.set(pem.expiry()?);
-        Ok(Arc::new(Self(ArcSwap::from_pointee(certified))))
+        let serving = Self::default();
+        serving.replace(pem, provider, metrics)?;
+        Ok(Arc::new(serving))
     }
 
     /// The server's own certificate, in DER.
     pub fn leaf(&self) -> Option<CertificateDer<'static>> {
-        self.0.load().cert.first().cloned()
+        self.0.load().as_ref()?.cert.first().cloned()
     }
 
     /// An acceptor for TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
@@ -117,10 +118,10 @@ impl Serving {
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
 
-    /// Takes in a new pair.
-    fn replace(&self, pem: &Pem, provider: &CryptoProvider, metrics: &Metrics) -> Result<(), CertificateError> {
+    /// Serves this pair from the next handshake on. One that cannot be served changes nothing.
+    pub fn replace(&self, pem: &Pem, provider: &CryptoProvider, metrics: &Metrics) -> Result<(), CertificateError> {
         let (certified, expiry) = (pem.certified(provider)?, pem.expiry()?);
-        self.0.store(Arc::new(certified));
+        self.0.store(Some(Arc::new(certified)));
         metrics.certificate_expiry.set(expiry);
         Ok(())
     }
@@ -140,7 +141,12 @@ pub struct Follow {
     pub provider: Arc<CryptoProvider>,
     /// Where failures are counted.
     pub metrics: Arc<Metrics>,
+    /// Where what is wrong with the files is told, while the old pair is served.
+    pub readiness: Readiness,
 }
+
+/// Under which topic readiness warns of files that cannot be used.
+const WARNING: &str = "certificate files";
 
 impl Follow {
     /// Runs until `stop`.
@@ -149,24 +155,31 @@ impl Follow {
         while tokio::time::timeout(self.every, stop.cancelled()).await.is_err() {
             let found = self.files.read();
             if found.as_ref().is_ok_and(|pem| *pem == self.loaded) {
-                complained_of = None;
+                self.tell(&mut complained_of, None);
                 continue;
             }
             match found.and_then(|pem| self.serving.replace(&pem, &self.provider, &self.metrics).map(|()| pem)) {
                 Ok(pem) => {
                     tracing::info!(chain = %self.files.chain.display(), "the serving certificate was replaced");
                     self.loaded = pem;
-                    complained_of = None;
+                    self.tell(&mut complained_of, None);
                 }
-                Err(error) => {
-                    let complaint = error.to_string();
-                    if complained_of.as_ref() != Some(&complaint) {
-                        self.metrics.certificate_errors.inc();
-                        tracing::error!(%error, chain = %self.files.chain.display(), "the new certificate cannot be used; the old one stays");
-                        complained_of = Some(complaint);
-                    }
-                }
+                Err(error) => self.tell(&mut complained_of, Some(error.to_string())),
             }
         }
+    }
+
+    /// Says once that the files cannot be used, and why; and that they can again.
+    fn tell(&self, complained_of: &mut Option<String>, complaint: Option<String>) {
+        if *complained_of == complaint {
+            return;
+        }
+        self.metrics.certificate_unusable.set(complaint.is_some().into());
+        self.readiness.warn(WARNING, complaint.as_ref().map(|why| format!("{why}; the certificate that was loaded before is served")));
+        if let Some(error) = &complaint {
+            self.metrics.certificate_errors.inc();
+            tracing::error!(error, chain = %self.files.chain.display(), "the new certificate cannot be used; the old one stays");
+        }
+        *complained_of = complaint;
     }
 }

@@ -1,10 +1,13 @@
 //! The admission server: bytes in, bytes out, and what must not break it (DESIGN §8).
 
+mod account;
 pub mod admin;
+pub mod authority;
 pub mod certs;
 pub mod http;
 pub mod open_files;
 pub mod self_check;
+pub mod shadow;
 pub mod streams;
 pub mod throwaway;
 pub mod tls;

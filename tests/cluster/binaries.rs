@@ -15,19 +15,21 @@ use crate::supervisor::{Program, Supervisor};
 const ASSETS: &str = "KUBEBUILDER_ASSETS";
 const MODULE: &str = include_str!("controlplane/go.mod");
 const SUMS: &str = include_str!("controlplane/go.sum");
-/// A module of its own: it is made for other versions of the Kubernetes libraries.
-const KWOK: (&str, &str) = ("sigs.k8s.io/kwok/cmd/kwok", "v0.7.0");
+/// Name, Go package and version of each program with a module of its own: they are made for other versions of the Kubernetes libraries.
+const INSTALLED: [(&str, &str, &str); 2] =
+    [("kwok", "sigs.k8s.io/kwok/cmd/kwok", "v0.7.0"), ("helm", "helm.sh/helm/v3/cmd/helm", "v3.22.0")];
 
-/// Name and Go package of each program but KWOK.
-const PACKAGES: [(&str, &str); 4] = [
+/// Name and Go package of each program of the module.
+const PACKAGES: [(&str, &str); 5] = [
     ("etcd", "go.etcd.io/etcd/server/v3"),
     ("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
     ("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager"),
     ("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler"),
+    ("kubectl", "k8s.io/kubernetes/cmd/kubectl"),
 ];
 
 fn names() -> impl Iterator<Item = &'static str> {
-    PACKAGES.iter().map(|(name, _)| *name).chain(["kwok"])
+    PACKAGES.iter().map(|(name, _)| *name).chain(INSTALLED.iter().map(|(name, ..)| *name))
 }
 
 /// Where each program lies.
@@ -48,13 +50,8 @@ pub(crate) fn what_is_missing() -> Option<String> {
     Some(format!("no Go on the PATH to build a control plane, and {ASSETS} has no {}", lacking.join(", ")))
 }
 
-fn has_go() -> bool {
-    runs("go", &["version"])
-}
-
-/// Whether a program on the `PATH` runs with these arguments.
-pub(crate) fn runs(program: &str, args: &[&str]) -> bool {
-    Command::new(program).args(args).output().is_ok_and(|output| output.status.success())
+pub(crate) fn has_go() -> bool {
+    Command::new("go").arg("version").output().is_ok_and(|output| output.status.success())
 }
 
 fn ready_made() -> BTreeMap<&'static str, PathBuf> {
@@ -96,8 +93,9 @@ fn built(supervisor: &Arc<Supervisor>, logs: &Path) -> Result<PathBuf> {
         let output = out.join(name).display().to_string();
         workshop.build(name, &["build", "-trimpath", "-ldflags", &versions.linker_flags(), "-o", &output, package])?;
     }
-    let kwok = format!("{}@{}", KWOK.0, KWOK.1);
-    workshop.build("kwok", &["install", "-ldflags", "-s -w", &kwok])?;
+    for (name, package, version) in INSTALLED {
+        workshop.build(name, &["install", "-ldflags", "-s -w", &format!("{package}@{version}")])?;
+    }
     fs::write(&stamp, recipe)?;
     say(&format!("built in {} s", begin.elapsed().as_secs()))?;
     Ok(out)
@@ -152,15 +150,16 @@ impl Versions {
     }
 
     fn of(&self, name: &str) -> &str {
-        match name {
-            "etcd" => self.etcd,
-            "kwok" => KWOK.1,
-            _ => self.kubernetes,
-        }
+        let installed = INSTALLED.iter().find(|(other, ..)| *other == name).map(|(.., version)| *version);
+        installed.unwrap_or(if name == "etcd" { self.etcd } else { self.kubernetes })
     }
 
     fn folder_name(&self) -> String {
-        format!("controlplane-kubernetes-{}-etcd-{}-kwok-{}", self.kubernetes, self.etcd, KWOK.1)
+        format!("controlplane-kubernetes-{}-etcd-{}{}", self.kubernetes, self.etcd, Self::installed())
+    }
+
+    fn installed() -> String {
+        INSTALLED.iter().map(|(name, _, version)| format!("-{name}-{version}")).collect()
     }
 
     /// Without these the servers call themselves v0.0.0-master.
@@ -173,11 +172,11 @@ impl Versions {
 
     /// What the stamp says when everything was built: it differs as soon as anything else would be built.
     fn recipe(&self) -> String {
-        format!("{}\n{}\n{}\n{MODULE}\n{SUMS}", names().collect::<Vec<_>>().join(" "), self.linker_flags(), KWOK.1)
+        format!("{}\n{}\n{}\n{MODULE}\n{SUMS}", names().collect::<Vec<_>>().join(" "), self.linker_flags(), Self::installed())
     }
 }
 
-fn lock(path: &Path) -> Result<File> {
+pub(crate) fn lock(path: &Path) -> Result<File> {
     let file = File::options().create(true).truncate(false).write(true).open(path)?;
     if file.try_lock().is_err() {
         say("another run of the tests is building the control plane; waiting for it")?;

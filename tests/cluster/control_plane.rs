@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use crate::binaries::Binaries;
@@ -16,17 +16,24 @@ use crate::keys::{self, Identity};
 use crate::supervisor::{Process, Program, Supervisor};
 
 const STAGES: &str = include_str!("stages.yaml");
+/// The socket of the proxy for services, in the folder of a control plane.
+pub(crate) const NETWORK: &str = "network.sock";
+/// What accounts of the cluster asked for, in the folder of a control plane.
+pub(crate) const AUDIT_LOG: &str = "audit.log";
 const READY_WITHIN: Duration = Duration::from_mins(1);
 
 pub(crate) struct ControlPlane {
     pub(crate) supervisor: Arc<Supervisor>,
     pub(crate) folder: PathBuf,
-    binaries: Binaries,
+    pub(crate) binaries: Arc<Binaries>,
     ports: Ports,
+    /// Whether services are dialled, through a proxy that listens at `NETWORK`.
+    has_network: bool,
     client: Client,
     /// None between `stop_api_server` and `start_api_server`.
     api_server: Mutex<Option<Process>>,
-    others: Vec<Process>,
+    /// etcd first.
+    others: Mutex<Vec<Process>>,
 }
 
 struct Ports {
@@ -45,18 +52,34 @@ impl Ports {
 }
 
 impl ControlPlane {
-    /// Starts everything and returns when the API server is ready. `folder` gets all data and logs.
-    pub(crate) async fn start(supervisor: Arc<Supervisor>, folder: PathBuf, binaries: Binaries) -> Result<Self> {
+    /// Starts everything and returns when the API server is ready. `folder` gets all data and logs; with a network, the
+    /// API server dials services through a proxy that listens at `NETWORK` in it.
+    pub(crate) async fn start(supervisor: Arc<Supervisor>, folder: PathBuf, binaries: Arc<Binaries>, has_network: bool) -> Result<Self> {
         let ports = Ports::choose()?;
         write_files(&folder, ports.api_server)?;
         let client = client(&folder.join("kubeconfig")).await?;
-        let mut plane = Self { supervisor, folder, binaries, ports, client, api_server: Mutex::new(None), others: Vec::new() };
-        plane.others.push(plane.run("etcd", plane.etcd_flags())?);
-        plane.start_api_server().await?;
-        plane.others.push(plane.run("kube-controller-manager", plane.controller_manager_flags())?);
-        plane.others.push(plane.run("kube-scheduler", plane.scheduler_flags())?);
-        plane.others.push(plane.run("kwok", Self::kwok_flags())?);
+        let plane =
+            Self { supervisor, folder, binaries, ports, has_network, client, api_server: Mutex::new(None), others: Mutex::default() };
+        plane.boot().await?;
         Ok(plane)
+    }
+
+    /// Starts everything on what was there before; returns when the API server is ready.
+    pub(crate) async fn boot(&self) -> Result<()> {
+        self.others.lock().await.push(self.run("etcd", self.etcd_flags())?);
+        self.start_api_server().await?;
+        let mut others = self.others.lock().await;
+        others.push(self.run("kube-controller-manager", self.controller_manager_flags())?);
+        others.push(self.run("kube-scheduler", self.scheduler_flags())?);
+        others.push(self.run("kwok", Self::kwok_flags())?);
+        Ok(())
+    }
+
+    /// SIGKILL for every process, as in a power cut.
+    pub(crate) async fn crash(&self) -> Result<()> {
+        self.api_server.lock().await.take();
+        self.others.lock().await.clear();
+        Ok(())
     }
 
     pub(crate) fn client(&self) -> Client {
@@ -66,6 +89,11 @@ impl ControlPlane {
     /// Belongs to a cluster administrator.
     pub(crate) fn kubeconfig(&self) -> PathBuf {
         self.folder.join("kubeconfig")
+    }
+
+    /// The port of the API server, and the authority of its certificate.
+    pub(crate) fn api_server(&self) -> (u16, PathBuf) {
+        (self.ports.api_server, self.folder.join("api-authority.crt"))
     }
 
     /// SIGKILL, as when the machine dies. All else goes on.
@@ -105,14 +133,14 @@ impl ControlPlane {
 
     /// An error if any process has ended that nobody stopped.
     pub(crate) async fn still_runs(&self) -> Result<()> {
-        let api_server = self.api_server.lock().await;
-        self.others.iter().chain(api_server.as_ref()).try_for_each(Process::still_runs)
+        let (api_server, others) = (self.api_server.lock().await, self.others.lock().await);
+        others.iter().chain(api_server.as_ref()).try_for_each(Process::still_runs)
     }
 
     /// Returns when one of the processes has ended that an API server needs.
     async fn failure(&self, api_server: &Process) -> Result<()> {
         loop {
-            self.others.iter().chain([api_server]).try_for_each(Process::still_runs)?;
+            self.others.lock().await.iter().chain([api_server]).try_for_each(Process::still_runs)?;
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
@@ -148,14 +176,17 @@ impl ControlPlane {
             --bind-address=127.0.0.1 --advertise-address=127.0.0.1 --service-cluster-ip-range=10.0.0.0/24 \
             --service-account-issuer=https://kubernetes.default.svc --service-account-key-file=accounts.pub \
             --service-account-signing-key-file=accounts.key --authorization-mode=Node,RBAC --allow-privileged \
+            --audit-policy-file=audit.yaml \
             --max-requests-inflight=2000 --max-mutating-requests-inflight=2000";
         let ours = [
             format!("--etcd-servers=http://127.0.0.1:{}", self.ports.etcd),
             format!("--secure-port={}", self.ports.api_server),
+            format!("--audit-log-path={AUDIT_LOG}"),
             // Without it a server that is told to stop waits a minute for clients to end their watches.
             "--shutdown-watch-termination-grace-period=1s".to_owned(),
         ];
-        words(fixed).chain(ours).collect()
+        let network = self.has_network.then(|| "--egress-selector-config-file=egress.yaml".to_owned());
+        words(fixed).chain(ours).chain(network).collect()
     }
 
     fn controller_manager_flags(&self) -> Vec<String> {
@@ -177,6 +208,21 @@ impl ControlPlane {
             --node-lease-duration-seconds=40 --cidr=10.244.0.0/16";
         words(fixed).collect()
     }
+}
+
+/// What is written down: requests of service accounts, which here are those of our servers.
+fn audit() -> Value {
+    let rule = json!({"level": "Metadata", "userGroups": ["system:serviceaccounts"]});
+    json!({"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"], "rules": [rule]})
+}
+
+/// Services are dialled through a proxy.
+fn egress() -> Value {
+    let connection = json!({"proxyProtocol": "HTTPConnect", "transport": {"uds": {"udsName": NETWORK}}});
+    json!({
+        "apiVersion": "apiserver.k8s.io/v1beta1", "kind": "EgressSelectorConfiguration",
+        "egressSelections": [{"name": "cluster", "connection": connection}],
+    })
 }
 
 fn words(text: &str) -> impl Iterator<Item = String> + use<> {
@@ -212,6 +258,8 @@ fn write_files(folder: &Path, api_server: u16) -> Result<()> {
         ("tokens.csv", &format!("{token},admin,admin,system:masters\n")),
         ("stages.yaml", &STAGES.to_owned()),
         ("kubeconfig", &kubeconfig.to_string()),
+        ("egress.yaml", &egress().to_string()),
+        ("audit.yaml", &audit().to_string()),
     ];
     for (name, content) in files {
         fs::write(folder.join(name), content).with_context(|| format!("writing {name}"))?;

@@ -10,13 +10,12 @@ use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 
-use crate::control_plane::{eventually, without_proxy};
 use crate::guarding::{Fewest, counted, evict, linked_pods, make_budget, one_client};
 use crate::injection::served_with;
 use crate::outrigger::Outrigger;
-use crate::supervisor::Program;
 use crate::support::{Cluster, Sandbox, deployment, is_ready};
-use crate::{applying, binaries, nodes};
+use crate::tools::kubectl;
+use crate::{applying, nodes};
 
 const PODS: usize = 30;
 /// Both the label and the taint of the nodes of a sandbox.
@@ -117,26 +116,6 @@ async fn evict_in_time(stage: &Stage, client: &Client, pod: &Pod) -> Result<()> 
     stage.sandbox.watch::<Pod>().named(&name).until(&format!("{name} is gone"), is_gone).await.map(drop)
 }
 
-/// Drains with a `kubectl` of the machine.
-async fn drain_with_kubectl(stage: &Stage) -> Result<()> {
-    let ([node, _], plane) = (&stage.nodes, &stage.sandbox.cluster.plane);
-    let kubeconfig = ("KUBECONFIG".to_owned(), plane.kubeconfig().display().to_string());
-    let process = plane.supervisor.run(Program {
-        name: format!("kubectl-{node}"),
-        path: "kubectl".into(),
-        args: ["drain", node, "--timeout=140s"].map(str::to_owned).to_vec(),
-        env: without_proxy().chain([kubeconfig]).collect(),
-        folder: plane.folder.clone(),
-        log: plane.folder.join(format!("kubectl-{node}.log")),
-    })?;
-    eventually("end of the drain", PATIENCE, async || {
-        let ended = process.ended()?.context("it goes on")?;
-        ensure!(ended.ends_with(": 0"), "{ended}{}", process.log_tail());
-        Ok(())
-    })
-    .await
-}
-
 pub(crate) async fn a_drain_of_thirty_guarded_pods_ends_by_itself(cluster: Arc<Cluster>) -> Result<()> {
     let stage = Stage::set_up(&cluster, "drain").await?;
     let client = one_client(&cluster).await?;
@@ -144,9 +123,8 @@ pub(crate) async fn a_drain_of_thirty_guarded_pods_ends_by_itself(cluster: Arc<C
 }
 
 pub(crate) async fn kubectl_drains_a_node_of_thirty_guarded_pods(cluster: Arc<Cluster>) -> Result<()> {
-    if !binaries::runs("kubectl", &["version", "--client"]) {
-        return binaries::say("no kubectl on the PATH: nothing is drained with it");
-    }
     let stage = Stage::set_up(&cluster, "kubectl").await?;
-    stage.is_drained_by(drain_with_kubectl(&stage)).await
+    let [node, _] = &stage.nodes;
+    let drained = async { kubectl(&cluster.plane, &["drain", node, "--timeout=140s"]).await.map(drop) };
+    stage.is_drained_by(drained).await
 }

@@ -69,7 +69,12 @@ pub(crate) async fn apply_annotated_set(
 
 /// Returns when the patch that the server answers for a pod of the sandbox holds this text.
 pub(crate) async fn injects(sandbox: &Sandbox, server: &Outrigger, text: &str) -> Result<()> {
-    let object = json!({"metadata": {"labels": {"tier": "front"}}, "spec": {"containers": [{"name": "main"}]}});
+    injects_into(sandbox, server, &json!({"tier": "front"}), text).await
+}
+
+/// The same for a pod with these labels.
+pub(crate) async fn injects_into(sandbox: &Sandbox, server: &Outrigger, labels: &Value, text: &str) -> Result<()> {
+    let object = json!({"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main"}]}});
     let review = json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": {"uid": "seen", "operation": "CREATE",
         "resource": {"group": "", "version": "v1", "resource": "pods"}, "namespace": sandbox.namespace, "object": object}});
     eventually("set in the server's memory", Duration::from_secs(30), async || {

@@ -5,9 +5,9 @@ use std::net::{Ipv4Addr, TcpListener};
 
 use anyhow::{Context, Result, anyhow};
 use parking_lot::Mutex;
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd};
 
-/// A certificate authority and one certificate for loopback, all in PEM.
+/// A certificate authority and one certificate, all in PEM.
 pub(crate) struct Identity {
     pub(crate) authority: String,
     pub(crate) certificate: String,
@@ -16,19 +16,45 @@ pub(crate) struct Identity {
 
 impl Identity {
     pub(crate) fn for_loopback(name: &str) -> Result<Self> {
+        Self::for_hosts(name, &["127.0.0.1", "localhost"])
+    }
+
+    pub(crate) fn for_hosts(name: &str, hosts: &[&str]) -> Result<Self> {
+        Authority::new(name)?.sign(name, hosts, true)
+    }
+}
+
+/// A certificate authority that can sign more than one certificate.
+pub(crate) struct Authority {
+    pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    pub(crate) fn new(name: &str) -> Result<Self> {
         let mut root = CertificateParams::default();
         root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         root.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
         root.distinguished_name.push(DnType::CommonName, format!("{name} test authority"));
-        let root_key = KeyPair::generate()?;
-        let authority = root.self_signed(&root_key)?.pem();
+        let key = KeyPair::generate()?;
+        Ok(Self { pem: root.self_signed(&key)?.pem(), issuer: Issuer::new(root, key) })
+    }
 
-        let mut leaf = CertificateParams::new(["127.0.0.1".to_owned(), "localhost".to_owned()])?;
+    pub(crate) fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// A certificate for these hosts that is good for long, or that ended long ago.
+    pub(crate) fn sign(&self, name: &str, hosts: &[&str], is_good: bool) -> Result<Identity> {
+        let mut leaf = CertificateParams::new(hosts.iter().map(|&host| host.to_owned()).collect::<Vec<_>>())?;
         leaf.distinguished_name.push(DnType::CommonName, name);
         leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let leaf_key = KeyPair::generate()?;
-        let certificate = leaf.signed_by(&leaf_key, &Issuer::new(root, root_key))?.pem();
-        Ok(Self { authority, certificate, key: leaf_key.serialize_pem() })
+        if !is_good {
+            leaf.not_after = date_time_ymd(2020, 1, 1);
+        }
+        let key = KeyPair::generate()?;
+        let certificate = leaf.signed_by(&key, &self.issuer)?.pem();
+        Ok(Identity { authority: self.pem.clone(), certificate, key: key.serialize_pem() })
     }
 }
 

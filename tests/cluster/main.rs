@@ -6,14 +6,22 @@
 //! To look at what a failed run left behind, set `OUTRIGGER_KEEP_CLUSTER_FOLDER`: logs and data stay in `target/tmp/cluster-*`.
 
 mod applying;
+#[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
+mod beside;
 mod binaries;
 mod budgets;
+mod cainjector;
+mod certificates;
 mod changing;
+mod chaos;
+mod chart;
 mod control_plane;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod counting;
 mod definitions;
 mod drains;
+mod estate;
+mod events;
 mod evictions;
 mod forwarder;
 mod guarding;
@@ -23,8 +31,10 @@ mod history;
 mod hot_upgrade;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod injection;
+mod installing;
 mod jobs;
 mod keys;
+mod kustomizing;
 mod leaders;
 mod lease;
 mod leftovers;
@@ -38,10 +48,13 @@ mod placing;
 mod protection;
 mod recovery;
 mod reviews;
+mod rights;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod rollout;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod sets;
+#[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
+mod shadow;
 mod simulated;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod spreads;
@@ -51,6 +64,7 @@ mod supervisor;
 mod support;
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking, and JSON is awkward otherwise")]
 mod takeover;
+mod tools;
 mod traffic;
 mod watching;
 mod webhooks;
@@ -62,10 +76,14 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
 
+use crate::estate::Estate;
 use crate::support::Cluster;
 
 const LIMIT: Duration = Duration::from_mins(3);
+/// For those that start a cluster of their own and wait for what takes its time in any cluster.
+const ESTATE_LIMIT: Duration = Duration::from_mins(8);
 
 fn main() -> Result<ExitCode> {
     let mut args = std::env::args_os().skip(1);
@@ -83,11 +101,12 @@ fn run_tests() -> Result<ExitCode> {
     // They wait for the cluster rather than compute.
     arguments.test_threads.get_or_insert(8);
     rustls::crypto::aws_lc_rs::default_provider().install_default().ok().context("a second TLS provider")?;
-    let house = Arc::new(House { runtime: Runtime::new()?, cluster: OnceLock::new() });
+    let house = Arc::new(House { runtime: Runtime::new()?, cluster: OnceLock::new(), estates: Semaphore::new(1) });
     let conclusion = libtest_mimic::run(&arguments, trials(&house));
+    let refused = house.nobody_was_refused();
     // The last owner: the control plane ends here, and is gone when `drop` returns.
     drop(house);
-    Ok(conclusion.exit_code())
+    refused.map(|()| conclusion.exit_code())
 }
 
 /// How a test runs, its module, its name.
@@ -106,6 +125,7 @@ fn trials(house: &Arc<House>) -> Vec<Trial> {
         about_protection(house),
         about_rollouts(house),
         about_budgets(house),
+        on_estates(house),
     ];
     // Those that run alone come last: the others would wait for them.
     beside.into_iter().chain([that_disturb_others(house)]).flatten().collect()
@@ -115,6 +135,7 @@ fn about_the_cluster(house: &Arc<House>) -> Vec<Trial> {
     trials![house:
         plain leftovers::nothing_is_left_when_the_tests_are_killed,
         plain leftovers::nothing_is_left_when_the_tests_end,
+        plain rights::a_refused_request_is_found_in_the_audit_log,
         beside_others simulated::a_deployment_comes_up_on_simulated_nodes,
         beside_others simulated::pods_can_be_spread_over_three_zones,
         beside_others simulated::a_stateful_set_comes_up_with_its_volumes,
@@ -131,6 +152,32 @@ fn about_the_cluster(house: &Arc<House>) -> Vec<Trial> {
         beside_others injection::a_set_made_later_injects_only_new_pods,
         beside_others injection::a_dry_run_shows_the_pod_that_would_be_made,
         beside_others injection::a_pod_in_an_excluded_namespace_is_left_alone,
+        beside_others shadow::a_shadow_beside_another_server_agrees_tells_where_not_and_writes_nothing,
+    ]
+}
+
+fn on_estates(house: &Arc<House>) -> Vec<Trial> {
+    trials![house:
+        on_an_estate installing::one_apply_is_all_it_takes,
+        on_an_estate beside::the_manager_keeps_its_other_features_and_gets_all_of_them_back,
+        on_an_estate installing::a_certificate_of_ones_own_will_do,
+        on_an_estate chaos::all_replicas_killed_hold_up_nothing_but_what_is_guarded,
+        on_an_estate chaos::servers_that_hang_hold_up_nothing_but_what_is_guarded,
+        on_an_estate chaos::a_network_that_is_gone_holds_up_nothing_but_what_is_guarded,
+        on_an_estate chaos::all_starts_at_once_with_strict_configurations,
+        on_an_estate chaos::a_rolling_restart_under_load_fails_no_review,
+        on_an_estate chaos::an_expired_certificate_holds_up_nothing_but_what_is_guarded,
+        on_an_estate certificates::three_replicas_share_one_ca_and_exchange_it_under_load_without_one_failed_request,
+        on_an_estate certificates::what_is_applied_again_is_mended_at_once_and_who_edits_selectors_is_let_be,
+        on_an_estate certificates::trouble::a_broken_secret_stops_nobody_who_runs_and_whoever_starts_says_why_it_waits,
+        on_an_estate certificates::trouble::a_secret_that_is_deleted_is_put_back_and_all_go_on,
+        on_an_estate certificates::trouble::a_hook_that_a_new_version_drops_is_removed_client_side_or_by_hand,
+        beside_the_injector certificates::cert_manager::the_real_injector_writes_our_bundles_and_we_follow_a_new_certificate,
+        on_an_estate kustomizing::every_component_can_be_applied_alone_and_all_together,
+        on_an_estate kustomizing::kubectl_installs_and_uninstalls_as_the_documentation_says,
+        on_an_estate chart::helm_installs_upgrades_and_uninstalls,
+        beside_others chart::the_chart_is_the_kustomization_with_values,
+        beside_others chart::a_wrong_value_is_refused_by_its_name,
     ]
 }
 
@@ -146,6 +193,10 @@ fn about_rollouts(house: &Arc<House>) -> Vec<Trial> {
         beside_others rollout::a_bad_image_takes_no_more_than_the_limit_away_and_a_good_one_mends_it,
         beside_others rollout::a_pod_that_is_never_ready_does_not_hold_up_the_others,
         beside_others rollout::only_new_pods_get_more_than_a_new_image,
+        beside_others events::a_container_that_takes_the_place_of_another_is_told_of_its_set_and_of_who_makes_the_pod,
+        beside_others events::a_budget_that_refuses_tells_so_once_of_the_pod_and_of_itself,
+        beside_others events::a_spread_that_is_full_tells_so,
+        beside_others events::a_rollout_that_is_stuck_tells_which_pods_and_why,
         beside_others rollout::a_native_sidecar_is_updated_in_place_where_its_set_says_so,
         beside_others history::a_rollback_makes_the_old_revision_the_newest_again,
         beside_others hot_upgrade::three_hot_upgrades_take_turns_and_no_pod_is_ever_down,
@@ -264,6 +315,30 @@ where
     })
 }
 
+/// A test with a cluster of its own, in which our Deployment really runs. The one that all share goes on beside it.
+fn on_an_estate<F>(house: &Arc<House>, name: &str, test: impl FnOnce(Estate) -> F + Send + 'static) -> Trial
+where
+    F: Future<Output = Result<()>>,
+{
+    let estates = Arc::clone(house);
+    in_cluster(house, name, async move |cluster| estates.lend(&cluster, test).await)
+}
+
+/// The same, with cert-manager's CA injector, which has to be built.
+fn beside_the_injector<F>(house: &Arc<House>, name: &str, test: impl FnOnce(Estate) -> F + Send + 'static) -> Trial
+where
+    F: Future<Output = Result<()>>,
+{
+    if let Some(why) = cainjector::what_is_missing() {
+        return Trial::ignorable_test(name, || if in_ci() { Err(why.into()) } else { Ok(Completion::ignored_with(why)) });
+    }
+    let estates = Arc::clone(house);
+    in_cluster(house, name, async move |cluster| {
+        cainjector::build(&cluster.plane)?;
+        estates.lend(&cluster, test).await
+    })
+}
+
 async fn limited(cluster: &Cluster, test: impl Future<Output = Result<()>>) -> Result<()> {
     // A test that failed half-way may have left the API server stopped.
     cluster.plane.start_api_server().await?;
@@ -297,6 +372,8 @@ fn failed(error: &anyhow::Error) -> Failed {
 struct House {
     runtime: Runtime,
     cluster: OnceLock<Availability>,
+    /// There is one at a time: it costs as much as the cluster that all share.
+    estates: Semaphore,
 }
 
 enum Availability {
@@ -306,6 +383,28 @@ enum Availability {
 }
 
 impl House {
+    /// The end of all tests: servers have asked for nothing that they may not.
+    fn nobody_was_refused(&self) -> Result<()> {
+        match self.cluster.get() {
+            Some(Availability::Up(cluster)) => self.runtime.block_on(async {
+                // A test that failed half-way may have left the API server stopped.
+                cluster.plane.start_api_server().await?;
+                rights::nobody_was_refused(&cluster.plane).await
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// An estate for one test.
+    async fn lend<F: Future<Output = Result<()>>>(&self, like: &Cluster, test: impl FnOnce(Estate) -> F) -> Result<()> {
+        let _one = self.estates.acquire().await?;
+        let estate = Estate::start(like).await?;
+        let its = Arc::clone(&estate.cluster);
+        let tested = tokio::time::timeout(ESTATE_LIMIT, test(estate)).await;
+        tested.with_context(|| format!("it takes longer than {} s", ESTATE_LIMIT.as_secs()))??;
+        rights::nobody_was_refused(&its.plane).await
+    }
+
     fn cluster(&self) -> &Availability {
         self.cluster.get_or_init(|| match binaries::what_is_missing() {
             Some(why) => Availability::Impossible(why),

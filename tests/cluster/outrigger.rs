@@ -1,6 +1,7 @@
 //! A running server of this package, as a replica in the cluster would run.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -10,6 +11,7 @@ use kube::api::{ObjectMeta, PostParams};
 
 use crate::control_plane::{eventually, without_proxy};
 use crate::keys::{self, Identity};
+use crate::rights;
 use crate::supervisor::{Process, Program};
 use crate::support::Cluster;
 use crate::webhooks::Endpoint;
@@ -25,7 +27,8 @@ pub(crate) struct Outrigger {
 }
 
 impl Outrigger {
-    /// Starts a server whose own namespace is `namespace`, and returns when it is ready. `extra` are further flags.
+    /// Starts a server whose own namespace is `namespace`, with the rights that are rendered for it, and returns when it is ready.
+    /// `extra` are further flags.
     pub(crate) async fn start(cluster: &Cluster, namespace: &str, extra: &[&str]) -> Result<Self> {
         Self::start_as(&Identity::for_loopback("outrigger")?, cluster, namespace, extra).await
     }
@@ -33,8 +36,14 @@ impl Outrigger {
     /// The same with a certificate that others may have too.
     pub(crate) async fn start_as(identity: &Identity, cluster: &Cluster, namespace: &str, extra: &[&str]) -> Result<Self> {
         make_namespace(cluster, namespace).await?;
+        let kubeconfig = rights::kubeconfig(&cluster.plane, namespace).await?;
+        Self::start_with(identity, cluster, (namespace, &kubeconfig), extra).await
+    }
+
+    /// The same with the account that a kubeconfig names; its own namespace is there already.
+    pub(crate) async fn start_with(identity: &Identity, cluster: &Cluster, own: (&str, &Path), extra: &[&str]) -> Result<Self> {
         let (port, admin) = (keys::free_port()?, keys::free_port()?);
-        let program = program(cluster, namespace, (port, admin), identity, extra)?;
+        let program = program(cluster, own, (port, admin), identity, extra)?;
         let authority = reqwest::Certificate::from_pem(identity.authority.as_bytes())?;
         let http = reqwest::Client::builder().add_root_certificate(authority).no_proxy().timeout(Duration::from_secs(10)).build()?;
         let process = cluster.plane.supervisor.run(program)?;
@@ -74,8 +83,11 @@ impl Outrigger {
     /// The value of one of its metrics.
     pub(crate) async fn metric(&self, name: &str) -> Result<f64> {
         let text = self.http.get(self.admin_url("/metrics")).send().await?.error_for_status()?.text().await?;
-        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        Ok(value.with_context(|| format!("no metric {name} in\n{text}"))?.parse()?)
+        let is_meant = |series: &str| series.strip_prefix(name).is_some_and(|labels| labels.is_empty() || labels.starts_with('{'));
+        let values = text.lines().filter_map(|line| line.rsplit_once(' ')).filter(|(series, _)| is_meant(series));
+        let values = values.map(|(_, value)| value.parse::<f64>()).collect::<Result<Vec<_>, _>>()?;
+        ensure!(!values.is_empty(), "no metric {name} in\n{text}");
+        Ok(values.into_iter().sum())
     }
 
     /// Where its webhooks answer, for `Sandbox::install_webhooks`.
@@ -109,7 +121,8 @@ async fn make_namespace(cluster: &Cluster, name: &str) -> Result<()> {
     }
 }
 
-fn program(cluster: &Cluster, namespace: &str, ports: (u16, u16), identity: &Identity, extra: &[&str]) -> Result<Program> {
+fn program(cluster: &Cluster, own: (&str, &Path), ports: (u16, u16), identity: &Identity, extra: &[&str]) -> Result<Program> {
+    let (namespace, kubeconfig) = own;
     let name = format!("outrigger-{}", ports.0);
     let folder = cluster.plane.folder.join(&name);
     fs::create_dir(&folder)?;
@@ -122,7 +135,7 @@ fn program(cluster: &Cluster, namespace: &str, ports: (u16, u16), identity: &Ide
     let is_said_otherwise = |flag: &&&str| flag.split_once('=').is_some_and(|(name, _)| extra.iter().any(|other| other.starts_with(name)));
     let election = election.iter().filter(|flag| !is_said_otherwise(flag));
     let files = ["--tls-cert-file", "tls.crt", "--tls-key-file", "tls.key"];
-    let kubeconfig = ("KUBECONFIG".to_owned(), cluster.plane.kubeconfig().display().to_string());
+    let kubeconfig = ("KUBECONFIG".to_owned(), kubeconfig.display().to_string());
     Ok(Program {
         path: env!("CARGO_BIN_EXE_outrigger").into(),
         args: args.iter().chain(&files).chain(election).chain(extra).map(|arg| (*arg).to_owned()).collect(),

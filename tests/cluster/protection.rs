@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use crate::applying;
 use crate::control_plane::eventually;
 use crate::injection::{define, served, served_from};
+use crate::rights;
 use crate::support::{Cluster, Sandbox};
 
 const POLICY: &str = include_str!("../../manifests/protection.yaml");
@@ -105,6 +106,16 @@ async fn things(sandbox: &Sandbox, label: &str) -> Result<(String, Api<DynamicOb
     sandbox.apply_yaml(&thing("kept", "Always").to_string()).await?;
     sandbox.apply_yaml(&thing("free", "Cascading").to_string()).await?;
     Ok((name, api))
+}
+
+/// The right to count things, given as whoever installs a definition gives it.
+async fn lend(sandbox: &Sandbox) -> Result<()> {
+    let group = format!("{}.example.com", sandbox.namespace);
+    let rule = json!({"apiGroups": [group], "resources": ["things"], "verbs": ["list"]});
+    let metadata = json!({"name": format!("count-{group}"), "labels": {"outrigger.dev/aggregate-to-counted": "true"}});
+    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": metadata, "rules": [rule]});
+    sandbox.apply_yaml(&role.to_string()).await?;
+    rights::in_force(&sandbox.cluster.client(), ("outrigger-system", rights::ACCOUNT), serde_json::from_value(rule)?).await
 }
 
 /// Stays as long as it is labelled, says how it may go, and then goes.
@@ -284,6 +295,9 @@ pub(crate) async fn services_and_definitions_stay_while_they_are_used(cluster: A
 
     let (definition, things) = things(&sandbox, "Cascading").await?;
     let definitions = Api::<CustomResourceDefinition>::all(cluster.client());
+    // Nobody has lent us the right to count them yet.
+    is_refused(&definitions, &definition, &["failed to list CRs of ", "cannot list resource \"things\""]).await?;
+    lend(&sandbox).await?;
     is_refused(&definitions, &definition, &["=Cascading and active CRs 2>0; CustomResourceDefinition "]).await?;
     for name in ["kept", "free"] {
         lift(&things, name).await?;

@@ -39,6 +39,8 @@ enum Order {
     Start(Box<Program>),
     State(u32),
     Terminate(u32),
+    Pause(u32),
+    Resume(u32),
     Kill(u32),
 }
 
@@ -145,6 +147,16 @@ impl Process {
         }
     }
 
+    /// SIGSTOP: it holds its ports and answers nothing.
+    pub(crate) fn pause(&self) -> Result<()> {
+        self.supervisor.ask(&Order::Pause(self.pid)).map(drop)
+    }
+
+    /// SIGCONT.
+    pub(crate) fn resume(&self) -> Result<()> {
+        self.supervisor.ask(&Order::Resume(self.pid)).map(drop)
+    }
+
     /// The last lines of the log, ready to be appended to an error.
     pub(crate) fn log_tail(&self) -> String {
         let text = std::fs::read(&self.log).unwrap_or_default();
@@ -189,7 +201,9 @@ fn obey(line: &str, wards: &mut BTreeMap<u32, Ward>) -> Result<Answer> {
             Ok(Answer::Running(pid))
         }
         Order::State(pid) => find(wards, pid)?.state(),
-        Order::Terminate(pid) => find(wards, pid)?.terminate(),
+        Order::Terminate(pid) => find(wards, pid)?.signal("TERM"),
+        Order::Pause(pid) => find(wards, pid)?.signal("STOP"),
+        Order::Resume(pid) => find(wards, pid)?.signal("CONT"),
         Order::Kill(pid) => {
             let ward = find(wards, pid)?;
             ward.kill();
@@ -228,9 +242,9 @@ impl Ward {
         }
     }
 
-    fn terminate(&mut self) -> Result<Answer> {
+    fn signal(&mut self, name: &str) -> Result<Answer> {
         if let Answer::Running(pid) = self.state()? {
-            signal_group("TERM", pid)?;
+            signal_group(name, pid)?;
         }
         self.state()
     }

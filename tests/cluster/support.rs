@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,6 +18,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::RwLock;
 
+use crate::binaries::Binaries;
 use crate::control_plane::ControlPlane;
 use crate::supervisor::Supervisor;
 use crate::watching::Watch;
@@ -38,19 +40,32 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Finds or builds the programs, starts them, and returns when there are ready nodes.
     pub(crate) fn start(runtime: &tokio::runtime::Runtime) -> Result<Self> {
+        let (supervisor, folder) = Self::site()?;
+        let programs = Arc::new(binaries::find_or_build(&supervisor, &folder)?);
+        runtime.block_on(Self::build(supervisor, folder, programs, false))
+    }
+
+    /// A further one, of the same programs, with a network.
+    pub(crate) async fn another(&self) -> Result<Self> {
+        let (supervisor, folder) = Self::site()?;
+        Self::build(supervisor, folder, Arc::clone(&self.plane.binaries), true).await
+    }
+
+    /// A folder, and who removes it at the end.
+    fn site() -> Result<(Arc<Supervisor>, PathBuf)> {
         let folder = tempfile::Builder::new().prefix("cluster-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?.keep();
         let kept = std::env::var_os("OUTRIGGER_KEEP_CLUSTER_FOLDER").is_some();
-        let supervisor = Supervisor::start((!kept).then_some(&folder))?;
-        let programs = binaries::find_or_build(&supervisor, &folder)?;
+        Ok((Supervisor::start((!kept).then_some(&folder))?, folder))
+    }
+
+    async fn build(supervisor: Arc<Supervisor>, folder: PathBuf, programs: Arc<Binaries>, has_network: bool) -> Result<Self> {
         let begin = Instant::now();
-        runtime.block_on(async {
-            let plane = ControlPlane::start(supervisor, folder, programs).await?;
-            let cluster = Self { plane, turn: RwLock::new(()) };
-            cluster.furnish().await.context("making the nodes")?;
-            cluster.plane.still_runs().await?;
-            binaries::say(&format!("four nodes are ready after {:.1} s", begin.elapsed().as_secs_f32()))?;
-            Ok(cluster)
-        })
+        let plane = ControlPlane::start(supervisor, folder, programs, has_network).await?;
+        let cluster = Self { plane, turn: RwLock::new(()) };
+        cluster.furnish().await.context("making the nodes")?;
+        cluster.plane.still_runs().await?;
+        binaries::say(&format!("four nodes are ready after {:.1} s", begin.elapsed().as_secs_f32()))?;
+        Ok(cluster)
     }
 
     async fn furnish(&self) -> Result<()> {

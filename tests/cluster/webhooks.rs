@@ -43,7 +43,7 @@ impl Sandbox {
             let hooks = configuration.pointer_mut("/webhooks").and_then(Value::as_array_mut);
             let hooks = hooks.context("a configuration without webhooks")?;
             for hook in hooks.iter_mut() {
-                redirect(hook, endpoint)?;
+                lead_to(hook, endpoint)?;
                 self.narrow(hook).await?;
             }
             let mark = format!("{}.{}", self.label, kind.to_lowercase());
@@ -95,7 +95,8 @@ impl Sandbox {
     }
 }
 
-fn redirect(hook: &mut Value, endpoint: &Endpoint) -> Result<()> {
+/// Has a hook, or a conversion, call a server on loopback in place of its service.
+pub(crate) fn lead_to(hook: &mut Value, endpoint: &Endpoint) -> Result<()> {
     let client = hook.get_mut("clientConfig").and_then(Value::as_object_mut).context("a webhook without clientConfig")?;
     let service = client.remove("service").context("a webhook that calls no service")?;
     let path = service.get("path").and_then(Value::as_str).unwrap_or("/");

@@ -11,7 +11,10 @@ use std::{
 };
 
 use outrigger::{
-    server::certs::{Files, Follow, Pem, Serving},
+    server::{
+        admin::Readiness,
+        certs::{Files, Follow, Pem, Serving},
+    },
     telemetry::metrics::Metrics,
 };
 use rustls::ClientConfig;
@@ -69,7 +72,8 @@ impl Secret {
         let server = start_with(patient(), trust, serving, metrics).await;
         let every = Duration::from_millis(5);
         let (serving, metrics) = (Arc::clone(&server.serving), Arc::clone(&server.metrics));
-        let follow = Follow { files, loaded, every, serving, provider: provider(), metrics };
+        let readiness = Readiness::default();
+        let follow = Follow { files, loaded, every, serving, provider: provider(), metrics, readiness };
         TaskTracker::new().spawn(follow.run(server.stop.clone()));
         server
     }

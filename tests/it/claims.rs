@@ -5,4 +5,5 @@ mod mirrors;
 mod several;
 mod spoken;
 mod trouble;
+mod watching;
 mod world;

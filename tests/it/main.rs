@@ -3,17 +3,23 @@
 
 mod api_server;
 mod architecture;
+mod authority;
 mod budgets;
 mod certificates;
 mod claims;
 mod cli;
 mod conformance;
+mod events;
 mod fuzzed;
 mod lease;
 mod lifting;
 mod manifests;
+mod monitoring;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod properties;
 mod reconciling;
+mod shadow;
 mod spreads;
 mod support;
 mod wire;

@@ -50,14 +50,19 @@ impl HttpsServer {
         let objects = Objects::default();
         let settled = claims::settled(Arc::clone(&state), Arc::clone(&objects), Arc::new(|| jiff::Timestamp::constant(1_800_000_000, 0)));
         let asked = asked.unwrap_or_else(|| ask::asked(Arc::clone(&objects)));
-        let outside = Outside { settled: Some(settled), asked: Some(asked) };
+        let outside = Outside { settled: Some(settled), asked: Some(asked), ..Outside::default() };
         let router = http::router(handlers::TABLE.iter().map(|hook| (hook.path, hook.handler)), &state, &metrics, &limits, &outside);
         let router = router.merge(http::conversions(&metrics, &limits));
         let acceptor = Serving::new(&pem, &provider, &metrics).unwrap().acceptor(&provider).unwrap();
         let stop = CancellationToken::new();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
-        runtime.spawn(tls::serve(listener, acceptor, router, limits, stop.clone()));
+        runtime.spawn(tls::serve(
+            listener,
+            tls::Door { tls: acceptor, router, counted: metrics.connections.clone() },
+            limits,
+            stop.clone(),
+        ));
         let client = reqwest::Client::builder().danger_accept_invalid_certs(true).no_proxy().build().unwrap();
         Self { state, objects, address, client, runtime, stop }
     }

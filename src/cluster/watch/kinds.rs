@@ -6,8 +6,8 @@ use k8s_openapi::{NamespaceResourceScope, api::core::v1, apimachinery::pkg::apis
 use kube::{Resource, ResourceExt, api::DynamicObject, core::PartialObjectMeta};
 use parking_lot::Mutex;
 use serde::Deserialize;
-use serde_json::Value;
 
+use super::older::value;
 use crate::{
     base::{interned::Interner, observed::Wire},
     budget::api::PodUnavailableBudget,
@@ -27,7 +27,9 @@ pub(super) trait Kind: Send + 'static {
 
     fn keep(object: Self::Object, interner: &Mutex<Interner>) -> Result<Self::Kept, String>;
     /// Of an object of a list that is not whole yet: drops what is not needed of it, as far as can be told by now.
-    fn lighten(_: &State, _: &mut Self::Kept) {}
+    fn lighten(_: &State, kept: Self::Kept) -> Self::Kept {
+        kept
+    }
     fn reset(state: &mut State, all: Vec<Self::Kept>) -> Vec<SetError>;
     fn apply(state: &mut State, one: Self::Kept) -> Result<(), SetError>;
     fn delete(state: &mut State, namespace: &str, name: &str);
@@ -125,8 +127,8 @@ impl Kind for Pods {
     fn keep(object: WatchedPod, interner: &Mutex<Interner>) -> Result<Self::Kept, String> {
         Ok(Observed::read(&object.0, &mut interner.lock()))
     }
-    fn lighten(state: &State, pod: &mut Observed) {
-        pod.lighten(state);
+    fn lighten(state: &State, pod: Observed) -> Observed {
+        pod.lightened(state)
     }
     fn reset(state: &mut State, all: Vec<Self::Kept>) -> Vec<SetError> {
         state.observe_all_pods(all);
@@ -231,10 +233,4 @@ impl Kind for Spreads {
     fn delete(state: &mut State, namespace: &str, name: &str) {
         state.delete_spread(namespace, name);
     }
-}
-
-/// The members of an object but for those that the API server keeps about its managers.
-fn value(mut object: DynamicObject) -> Result<Value, String> {
-    object.metadata.managed_fields = None;
-    serde_json::to_value(object).map_err(|error| error.to_string())
 }

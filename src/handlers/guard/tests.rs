@@ -241,3 +241,52 @@ fn a_pod_that_cannot_be_read_is_refused_with_where_and_why() {
     assert_eq!(denial.code, 400);
     assert!(denial.message.starts_with("spec.containers: invalid type"), "{}", denial.message);
 }
+
+/// The decision about the eviction of a pod that is linked to the budget `web`, when everything that it takes was got.
+fn marked(state: &State, eviction: &Value) -> Decision {
+    let request = json!({"uid": "review-7", "operation": "CREATE", "resource": {"group": "", "version": "v1", "resource": "pods"},
+        "subResource": "eviction", "namespace": "shop", "name": "web-1", "object": eviction, "options": {}});
+    let body = json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": request}).to_string();
+    let snapshot = state.snapshot();
+    let mut verdict = mark_eviction(&review::read(body.as_bytes()).unwrap(), &snapshot, NOW);
+    loop {
+        verdict = match verdict {
+            Verdict::Decided(decision) => return decision,
+            Verdict::Claim(claims) => return claims.settle(Vec::new(), &snapshot, NOW),
+            Verdict::Ask(ask) => ask.settle(vec![Answer::Found(pod(Some("web")).to_string())], &snapshot, NOW),
+        };
+    }
+}
+
+#[test]
+fn an_eviction_that_may_pass_is_marked_with_its_review_whatever_it_looked_like() {
+    let (guarded, free) = (state(Gates::default(), &[budget("web", &of_web(1), 1)]), State::new(Gates::default()));
+    for (metadata, patch) in [
+        (
+            json!({"metadata": {"name": "web-1", "annotations": {"a": "b"}}}),
+            json!([{"op": "add", "path": "/metadata/annotations/outrigger.dev~1judged", "value": "review-7"}]),
+        ),
+        (
+            json!({"metadata": {"name": "web-1"}}),
+            json!([{"op": "add", "path": "/metadata/annotations", "value": {"outrigger.dev/judged": "review-7"}}]),
+        ),
+        (
+            json!({"metadata": {"name": "web-1", "annotations": null}}),
+            json!([{"op": "add", "path": "/metadata/annotations", "value": {"outrigger.dev/judged": "review-7"}}]),
+        ),
+        (json!({}), json!([{"op": "add", "path": "/metadata", "value": {"annotations": {"outrigger.dev/judged": "review-7"}}}])),
+    ] {
+        for state in [&guarded, &free] {
+            let Outcome::Allow(edits) = marked(state, &metadata).outcome else { panic!("{metadata} is refused") };
+            assert_eq!(serde_json::from_str::<Value>(&edits.to_json_patch()).unwrap(), patch);
+        }
+    }
+}
+
+#[test]
+fn an_eviction_that_cannot_be_read_is_refused_and_not_marked() {
+    for eviction in [json!({"metadata": 7}), json!({"metadata": {}, "deleteOptions": "soon"})] {
+        let Outcome::Deny(denial) = marked(&State::new(Gates::default()), &eviction).outcome else { panic!("{eviction} is admitted") };
+        assert_eq!(denial.code, 400, "{}", denial.message);
+    }
+}

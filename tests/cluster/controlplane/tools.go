@@ -1,7 +1,6 @@
 //go:build tools
 
 // The commands that the tests build (see ../binaries.rs), kept here so that `go mod tidy` keeps what they need.
-// kubectl is not built by the tests; by hand, in this folder: go build -o DIR/ k8s.io/kubernetes/cmd/kubectl
 package controlplane
 
 import (

@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use http::Method;
-use outrigger::base::strategic_merge::{self, PLAIN, POD};
+use outrigger::base::strategic_merge::{self, KeyedList, PLAIN, POD, Shape};
 use serde_json::{Value, json};
 
 use super::{Asked, failure};
+
+/// Hooks have names.
+const HOOKS: &Shape = &Shape { lists: &[KeyedList { name: "webhooks", key: "name", item: PLAIN }], sets: &[], objects: &[] };
 
 type Watch = Box<dyn FnMut(&str, &Value) + Send>;
 
@@ -42,7 +45,11 @@ impl Store {
                 if is_other("resourceVersion") || is_other("uid") {
                     return (409, failure(409));
                 }
-                let shape = if asked.resource == "pods" { POD } else { PLAIN };
+                let shape = match asked.resource.as_str() {
+                    "pods" => POD,
+                    resource if resource.ends_with("webhookconfigurations") => HOOKS,
+                    _ => PLAIN,
+                };
                 let mut merged = object.clone();
                 strategic_merge::merge(merged.as_object_mut().unwrap(), asked.body.as_object().unwrap().clone(), shape).unwrap();
                 (200, self.replace(&key, &object, merged))

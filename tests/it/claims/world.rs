@@ -9,7 +9,11 @@ use outrigger::{
     budget::{guard::Take, index::Operation, subject::Subject},
     cluster::{claims::Counter, watch::Feed},
     handlers::{Claim, Claims},
-    server::{admin::Readiness, http::Settled},
+    plan::Event,
+    server::{
+        admin::Readiness,
+        http::{Outside, Settled},
+    },
     state::State,
     telemetry::metrics::Metrics,
 };
@@ -131,6 +135,12 @@ impl Stored {
 }
 
 impl Replica {
+    /// The same as a server that only watches.
+    pub(crate) fn watching(self) -> Self {
+        let outside = Outside { settled: Some(self.settled), ..Outside::default() }.watching();
+        Self { settled: outside.settled.unwrap(), ..self }
+    }
+
     /// Asks for the eviction of a pod; it is under way when this returns, whether or not what is returned is awaited.
     pub(crate) fn evict(&self, pod: &str) -> impl Future<Output = Result<(), Denial>> + Send + use<> {
         self.evict_from(&[BUDGET], pod)
@@ -144,6 +154,16 @@ impl Replica {
     /// Asks whether the pod could be evicted.
     pub(crate) fn try_eviction(&self, pod: &str) -> impl Future<Output = Result<(), Denial>> + Send + use<> {
         outcome((self.settled)(claims(&[BUDGET], pod, true)))
+    }
+
+    /// What is told when the eviction of a pod is asked for: of which object, by whom, and why.
+    pub(crate) async fn told_of(&self, pod: &str, is_dry_run: bool) -> Vec<String> {
+        let decision = (self.settled)(claims(&[BUDGET], pod, is_dry_run)).await;
+        let told = |event: Event| {
+            let about = event.about;
+            format!("{} {} {}: {}: {}", about.kind.kind, about.name, about.uid, event.by, event.reason)
+        };
+        decision.events.into_iter().map(told).collect()
     }
 
     /// What this replica thinks that the budget allows.

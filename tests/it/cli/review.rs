@@ -134,5 +134,7 @@ fn manifests_without_a_place_come_on_standard_output() {
     let found = run(outrigger().args(["manifests", "--namespace", "elsewhere"]), "");
     let documents: Vec<Value> = serde_saphyr::from_multiple(&found.out).unwrap();
     assert!(found.ok && documents.iter().any(|document| document["kind"] == "MutatingWebhookConfiguration"));
+    // Ready for `kubectl apply -f -`: neither patches nor what is for kustomize alone.
+    assert!(documents.iter().all(|document| document["kind"] != "Kustomization" && document.get("$patch").is_none()));
     assert!(found.out.contains("namespace: elsewhere") && !found.out.contains("outrigger-system"));
 }

@@ -111,11 +111,16 @@ async fn start_asking(
 ) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-    let outside = Outside { asked, settled: None };
+    let outside = Outside { asked, ..Outside::default() };
     let router = http::router(HOOKS, &Arc::new(RwLock::new(State::default())), &metrics, &limits, &outside);
     let router = router.merge(http::conversions(&metrics, &limits));
     let acceptor = serving.acceptor(&provider()).unwrap();
-    let ended = TaskTracker::new().spawn(tls::serve(listener, acceptor, router, limits, stop.clone()));
+    let ended = TaskTracker::new().spawn(tls::serve(
+        listener,
+        tls::Door { tls: acceptor, router, counted: metrics.connections.clone() },
+        limits,
+        stop.clone(),
+    ));
     Server { address, trust, serving, metrics, stop, ended }
 }
 

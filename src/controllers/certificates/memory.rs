@@ -1,0 +1,66 @@
+//! What a replica remembers from turn to turn.
+
+use std::collections::BTreeMap;
+
+use super::quarrel::Quarrel;
+use crate::{
+    cluster::bundles::Carrier,
+    server::authority::{
+        Certificate, Moment, Times,
+        contents::Meaning,
+        issue::Signer,
+        plan::{Held, Leaf},
+    },
+};
+
+/// What is remembered.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// The last CA that could be used.
+    pub(super) known: Option<Meaning>,
+    /// What is served.
+    pub(super) leaf: Option<Leaf>,
+    /// Since when all hooks trust the CA that signs.
+    pub(super) trusted_since: Option<Moment>,
+    /// CAs that signed and then were not in the Secret any more, and until when something may be served that they have signed: somebody
+    /// has put another one there by hand.
+    lost: Vec<(Certificate, Moment)>,
+    /// What was written to whom.
+    pub(super) quarrels: BTreeMap<Carrier, Quarrel>,
+}
+
+impl Memory {
+    /// Takes in what the Secret holds now. What cannot be used is not taken in.
+    pub(super) fn take_in(&mut self, meaning: Meaning, times: &Times, now: Moment) {
+        if meaning.signer.is_none() {
+            return;
+        }
+        let (before, bundle) = (self.known.as_ref().and_then(|known| known.held.signing()), meaning.held.bundle());
+        if before != meaning.held.signing() {
+            self.trusted_since = None;
+        }
+        if let Some(before) = before.filter(|before| !bundle.contains(before)) {
+            self.lost.push((before.clone(), now.saturating_add(times.farewell())));
+        }
+        self.lost.retain(|(one, until)| *until > now && one.ends > now && !bundle.contains(one));
+        self.known = Some(meaning);
+    }
+
+    /// What every hook is to carry; `None` as long as no CA is known.
+    pub(super) fn wanted(&self, now: Moment) -> Option<Vec<Certificate>> {
+        let known = self.known.as_ref()?;
+        let lost = self.lost.iter().filter(|(one, until)| *until > now && one.ends > now).map(|(one, _)| one.clone());
+        Some(known.held.bundle().into_iter().chain(lost).collect())
+    }
+
+    /// Signs, if it is a CA of ours.
+    pub(super) fn signer(&self) -> Option<&Signer> {
+        let known = self.known.as_ref().filter(|known| matches!(known.held, Held::Ours(_)))?;
+        known.signer.as_ref()
+    }
+
+    /// When the CA ends that could be put back.
+    pub(super) fn remembers_until(&self) -> Option<Moment> {
+        self.signer().map(|signer| signer.certificate().ends)
+    }
+}

@@ -1,0 +1,34 @@
+//! Who may talk to the server, and whom it talks to, for clusters whose network plug-in obeys such rules.
+
+use serde_json::{Value, json};
+
+use super::{ManifestError, NAME, Rendering, own, yaml};
+
+/// The namespace from which metrics are collected.
+const MONITORING: &str = "monitoring";
+
+/// Reviews may come from anywhere, for an API server is no pod that a selector could name; metrics may be read from one namespace. Probes
+/// need no rule: a pod's own node is always let in. Out it goes to the API server, by whatever address that has, and to the names of the cluster.
+pub(super) fn policy(rendering: &Rendering) -> Result<Vec<String>, ManifestError> {
+    let spec = json!({
+        "podSelector": {"matchLabels": {"app.kubernetes.io/name": NAME}},
+        "policyTypes": ["Ingress", "Egress"],
+        "ingress": [
+            {"ports": [tcp(&json!("https"))]},
+            {
+                "from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": MONITORING}}}],
+                "ports": [tcp(&json!("admin"))],
+            },
+        ],
+        "egress": [
+            {"ports": [tcp(&json!(443)), tcp(&json!(6443))]},
+            {"ports": [{"protocol": "UDP", "port": 53}, tcp(&json!(53))]},
+        ],
+    });
+    let policy = json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": own(rendering, NAME), "spec": spec});
+    Ok(vec![yaml(&policy)?])
+}
+
+fn tcp(port: &Value) -> Value {
+    json!({"protocol": "TCP", "port": port})
+}

@@ -1,0 +1,207 @@
+//! What happens next to the CA in the Secret, and to the certificate that a replica serves.
+
+use super::{Certificate, Moment, Times};
+
+/// What the Secret holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// Nothing: it does not exist, or is empty.
+    Nothing,
+    /// A CA of ours, and how far its exchange is.
+    Ours(Ours),
+    /// A CA that somebody put there. It is used, and left as it is.
+    Theirs {
+        /// Signs.
+        signing: Certificate,
+        /// Trusted besides.
+        others: Vec<Certificate>,
+    },
+    /// Something that cannot be used, and why. It is left as it is: nobody knows whether it is the last copy of something.
+    Unusable(String),
+}
+
+/// A CA of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ours {
+    /// Signs.
+    pub signing: Certificate,
+    /// Those before it, still trusted.
+    pub others: Vec<Certificate>,
+    /// Until when.
+    pub others_until: Option<Moment>,
+    /// Will sign; trusted already.
+    pub next: Option<Certificate>,
+    /// Since when all hooks carry it, as was noted.
+    pub trusted_since: Option<Moment>,
+}
+
+impl Held {
+    /// The CA that signs.
+    pub fn signing(&self) -> Option<&Certificate> {
+        match self {
+            Self::Ours(Ours { signing, .. }) | Self::Theirs { signing, .. } => Some(signing),
+            Self::Nothing | Self::Unusable(_) => None,
+        }
+    }
+
+    /// All that are trusted, the one that signs first.
+    pub fn bundle(&self) -> Vec<Certificate> {
+        let (others, next) = match self {
+            Self::Ours(ours) => (ours.others.as_slice(), ours.next.as_ref()),
+            Self::Theirs { others, .. } => (others.as_slice(), None),
+            Self::Nothing | Self::Unusable(_) => (&[][..], None),
+        };
+        self.signing().into_iter().chain(next).chain(others).cloned().collect()
+    }
+}
+
+/// What the hooks that exist and are ours carry: a bundle for each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Carried(pub Vec<Vec<Certificate>>);
+
+impl Carried {
+    /// Whether whoever is verified by one of these is verified by all hooks. So it is when there are none.
+    pub fn trusts(&self, wanted: &[Certificate]) -> bool {
+        self.0.iter().all(|bundle| wanted.iter().all(|one| bundle.contains(one)))
+    }
+}
+
+/// What is to be done to the Secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Put a new CA there that signs at once.
+    Make,
+    /// Put back the CA that this replica signs with, and the next one beside it: somebody deleted the Secret.
+    Restore,
+    /// Lay the next CA beside the one that signs.
+    Prepare,
+    /// Note that all hooks carry the next one from now on.
+    Trust,
+    /// Take back that they do.
+    Distrust,
+    /// Let the next one sign.
+    Promote,
+    /// Trust only the one that signs.
+    Retire,
+}
+
+/// What this replica can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replica {
+    /// Whether it leads. Only the leader exchanges a CA; one that is not there, or has ended, anybody replaces.
+    pub leads: bool,
+    /// When the CA ends that it remembers to have signed with, and could put back.
+    pub remembers_until: Option<Moment>,
+}
+
+/// What to do to the Secret now, if anything; else when something will be to do at the latest, if that is known. `carried` is `None` where
+/// not all hooks could be read.
+pub fn next(held: &Held, carried: Option<&Carried>, replica: Replica, times: &Times, now: Moment) -> Result<Step, Option<Moment>> {
+    let ours = match held {
+        Held::Nothing if replica.remembers_until.is_some_and(|ends| ends > now) => return Ok(Step::Restore),
+        Held::Nothing => return Ok(Step::Make),
+        Held::Theirs { .. } | Held::Unusable(_) => return Err(None),
+        Held::Ours(ours) => ours,
+    };
+    if ours.signing.ends <= now {
+        // Nothing that it signed is believed any more: nobody need be waited for.
+        return Ok(if ours.next.as_ref().is_some_and(|next| next.ends > now) { Step::Promote } else { Step::Make });
+    }
+    let due = [retirement(ours, now), exchange(ours, &held.bundle(), carried, times, now)];
+    let at_the_latest = |due: &[Result<Step, Option<Moment>>]| due.iter().filter_map(|due| due.err().flatten()).min();
+    match due.iter().find_map(|due| due.ok()) {
+        Some(step) if replica.leads => Ok(step),
+        Some(_) => Err(Some(ours.signing.ends)),
+        None => Err(at_the_latest(&due).into_iter().chain([ours.signing.ends]).min()),
+    }
+}
+
+fn retirement(ours: &Ours, now: Moment) -> Result<Step, Option<Moment>> {
+    match ours.others_until {
+        Some(until) if !ours.others.is_empty() && until <= now => Ok(Step::Retire),
+        Some(until) if !ours.others.is_empty() => Err(Some(until)),
+        _ => Err(None),
+    }
+}
+
+fn exchange(ours: &Ours, bundle: &[Certificate], carried: Option<&Carried>, times: &Times, now: Moment) -> Result<Step, Option<Moment>> {
+    if ours.next.is_none() {
+        let due = two_thirds(ours.signing.begins, ours.signing.ends);
+        return if due <= now { Ok(Step::Prepare) } else { Err(Some(due)) };
+    }
+    // Not to know is no reason to take anything back, nor to go on.
+    let Some(carried) = carried else { return Err(None) };
+    match (carried.trusts(bundle), ours.trusted_since) {
+        (false, Some(_)) => Ok(Step::Distrust),
+        (false, None) => Err(None),
+        // A note from the future is of no use.
+        (true, Some(since)) if since <= now => {
+            let settled = since.saturating_add(times.settle);
+            if settled <= now { Ok(Step::Promote) } else { Err(Some(settled)) }
+        }
+        (true, _) => Ok(Step::Trust),
+    }
+}
+
+/// Where two thirds of a time have passed.
+pub fn two_thirds(begin: Moment, end: Moment) -> Moment {
+    end.saturating_sub(end.saturating_sub(begin) / 3)
+}
+
+/// What a replica serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaf {
+    /// Who signed it.
+    pub by: Certificate,
+    /// When.
+    pub issued: Moment,
+    /// Not valid after.
+    pub ends: Moment,
+}
+
+impl Leaf {
+    /// From when on a new one is signed, as long as the CA is known to be the one in the Secret.
+    pub fn due(&self) -> Moment {
+        two_thirds(self.issued, self.ends)
+    }
+
+    /// From when on a new one is signed even by a CA that may have been exchanged meanwhile: this one would end.
+    pub fn overdue(&self) -> Moment {
+        self.ends.saturating_sub(self.ends.saturating_sub(self.issued) / 24)
+    }
+}
+
+/// What is known about the CA that a leaf would be signed by.
+#[derive(Clone, Copy, Debug)]
+pub struct Signing<'a> {
+    /// The CA.
+    pub ca: &'a Certificate,
+    /// All that the Secret says to trust.
+    pub bundle: &'a [Certificate],
+    /// Whether the Secret was read just now. A CA of an hour ago may have been exchanged, and its certificates be refused before they
+    /// end.
+    pub is_fresh: bool,
+    /// Since when all hooks are known to trust it.
+    pub trusted_since: Option<Moment>,
+}
+
+/// Whether a new leaf is to be signed now.
+pub fn renews(leaf: Option<&Leaf>, signing: &Signing<'_>, times: &Times, now: Moment) -> bool {
+    if signing.ca.ends <= now {
+        return false;
+    }
+    let Some(leaf) = leaf.filter(|leaf| leaf.ends > now && leaf.by.ends > now) else { return true };
+    if leaf.by == *signing.ca {
+        let is_longer = signing.ca.ends.min(now.saturating_add(times.leaf)) > leaf.ends;
+        return is_longer && (leaf.overdue() <= now || (signing.is_fresh && leaf.due() <= now));
+    }
+    // As the plan goes, the old one is trusted for a while after it has signed, and the new one before it does. Any other change
+    // somebody made by hand: then the hooks have to know first.
+    let is_settled = signing.trusted_since.is_some_and(|since| since.saturating_add(times.settle) <= now);
+    signing.bundle.contains(&leaf.by) || is_settled || leaf.overdue() <= now
+}
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+pub(super) mod tests;
