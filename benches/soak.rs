@@ -19,11 +19,13 @@ mod client;
 mod control_plane;
 #[path = "../tests/cluster/definitions.rs"]
 mod definitions;
+#[expect(dead_code, reason = "sets and reviews of other benches")]
 mod fixtures;
 #[path = "../tests/cluster/guarding.rs"]
 #[expect(dead_code, reason = "only the tests evict")]
 mod guarding;
 #[path = "../tests/cluster/keys.rs"]
+#[expect(dead_code, reason = "tests make more certificates")]
 mod keys;
 #[path = "rollout/measure.rs"]
 #[expect(dead_code, reason = "the API server's requests are counted elsewhere")]
@@ -37,9 +39,13 @@ mod outrigger;
 mod report;
 #[path = "soak/reviews.rs"]
 mod reviews;
+#[path = "../tests/cluster/rights.rs"]
+#[expect(dead_code, reason = "only the tests look for what was refused")]
+mod rights;
 #[path = "soak/scenario.rs"]
 mod scenario;
 #[path = "../tests/cluster/supervisor.rs"]
+#[expect(dead_code, reason = "only tests make a server hang")]
 mod supervisor;
 #[path = "../tests/cluster/support.rs"]
 #[expect(dead_code, reason = "only the tests need all of it")]

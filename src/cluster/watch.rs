@@ -242,11 +242,7 @@ impl Feed {
     fn take<K: Kind>(&self, listed: &mut Vec<K::Kept>, event: Event<K::Object>) {
         match event {
             Event::Init => listed.clear(),
-            Event::InitApply(object) => {
-                let Ok(mut kept) = self.keep::<K>(object) else { return };
-                K::lighten(&self.state.read(), &mut kept);
-                listed.push(kept);
-            }
+            Event::InitApply(object) => listed.extend(self.keep::<K>(object).map(|kept| K::lighten(&self.state.read(), kept))),
             Event::InitDone => {
                 let count = listed.len();
                 let errors = self.change(|state| K::reset(state, std::mem::take(listed)));

@@ -46,8 +46,9 @@ impl Observed {
 
     /// Drops what nobody would keep at this moment: of a hundred thousand pods in a list, that is half of what they take until the list is
     /// whole. A spread that comes meanwhile has the pods of its namespace listed for it.
-    pub fn lighten(&mut self, state: &State) {
-        self.placed = self.placed.take().filter(|pod| state.is_placed(pod));
+    #[must_use]
+    pub fn lightened(self, state: &State) -> Self {
+        Self { placed: self.placed.filter(|pod| state.is_placed(pod)), ..self }
     }
 }
 
@@ -147,7 +148,7 @@ impl State {
         // Those that are no longer any of these have nothing to remember.
         self.touched.extend(before.0.into_keys());
         self.reset_pods(members);
-        self.subjects.reset(subjects);
+        self.subjects.reset(subjects.into_iter().map(|subject| *subject));
         self.reset_placed(placed);
         self.touch_all_budgets();
     }
@@ -208,9 +209,8 @@ mod tests {
         let owner = json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "u", "controller": true}]);
         let lightened = |state: &State, annotations: serde_json::Value| {
             let object = json!({"metadata": {"namespace": "shop", "name": "web-1", "annotations": annotations, "ownerReferences": owner}});
-            let mut pod = Observed::read(&serde_json::from_str(&object.to_string()).unwrap(), &mut Interner::default());
-            pod.lighten(state);
-            pod.placed.is_some()
+            let pod = Observed::read(&serde_json::from_str(&object.to_string()).unwrap(), &mut Interner::default());
+            pod.lightened(state).placed.is_some()
         };
         let mark = json!({"apps.kruise.io/matched-workloadspread": r#"{"name":"s","subset":"a"}"#});
         let mut state = State::default();

@@ -81,11 +81,11 @@ impl Subjects {
     }
 
     /// These are all pods that there are; of one that is known in a later version, that stays.
-    pub(super) fn reset(&mut self, all: Vec<Box<Subject>>) {
+    pub(super) fn reset(&mut self, all: impl IntoIterator<Item = Subject>) {
         let before = std::mem::take(self);
         for subject in all {
             let known = before.get(&subject.namespace, &subject.name).filter(|known| known.is_newer_than(&subject));
-            let subject = known.map_or(*subject, |known| Subject::clone(known));
+            let subject = known.map_or(subject, |known| Subject::clone(known));
             self.by_namespace.entry(Arc::clone(&subject.namespace)).or_default().put(subject, None);
         }
     }
@@ -183,7 +183,7 @@ mod tests {
         subjects.apply(pod(1, 1, 1, 1, "Pending"));
         assert!(subjects.assume(pod(1, 5, 2, 1, "Pending")).is_some());
         assert!(subjects.apply(pod(1, 4, 1, 1, "Pending")).is_none());
-        subjects.reset(vec![Box::new(pod(1, 4, 1, 1, "Pending"))]);
+        subjects.reset(vec![pod(1, 4, 1, 1, "Pending")]);
         assert_eq!(subjects.get("n1", "1").unwrap().labels.label("app"), Some("2"));
         assert!(matches!(subjects.remove("n1", "1"), Some([Some(_), None])));
         assert!(subjects.assume(pod(1, 6, 2, 1, "Pending")).is_none() && subjects.is_empty());
@@ -206,7 +206,7 @@ mod tests {
                 let pod = pod(name, version, app, owner, "Running");
                 match what {
                     0 => drop(subjects.remove(&pod.namespace, &pod.name)),
-                    1 => subjects.reset(vec![Box::new(pod)]),
+                    1 => subjects.reset(vec![pod]),
                     2 => drop(subjects.assume(pod)),
                     _ => drop(subjects.apply(pod)),
                 }

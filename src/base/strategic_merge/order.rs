@@ -17,7 +17,7 @@ pub(super) fn arrange(items: Vec<Value>, named: &[Value], before: &[Value], key:
     // Of several items with one key each has the place of its number, and those beyond that the last.
     let place = |list: &Places, (identity, nth): &(String, usize)| {
         let of_key = list.get(identity)?;
-        of_key.get(*nth).or(of_key.last()).copied()
+        of_key.get(*nth).or_else(|| of_key.last()).copied()
     };
     let mut arranged = Vec::with_capacity(items.len());
     let (mut mine, mut others) = (Vec::new(), Vec::new());

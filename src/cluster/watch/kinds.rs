@@ -27,7 +27,9 @@ pub(super) trait Kind: Send + 'static {
 
     fn keep(object: Self::Object, interner: &Mutex<Interner>) -> Result<Self::Kept, String>;
     /// Of an object of a list that is not whole yet: drops what is not needed of it, as far as can be told by now.
-    fn lighten(_: &State, _: &mut Self::Kept) {}
+    fn lighten(_: &State, kept: Self::Kept) -> Self::Kept {
+        kept
+    }
     fn reset(state: &mut State, all: Vec<Self::Kept>) -> Vec<SetError>;
     fn apply(state: &mut State, one: Self::Kept) -> Result<(), SetError>;
     fn delete(state: &mut State, namespace: &str, name: &str);
@@ -125,8 +127,8 @@ impl Kind for Pods {
     fn keep(object: WatchedPod, interner: &Mutex<Interner>) -> Result<Self::Kept, String> {
         Ok(Observed::read(&object.0, &mut interner.lock()))
     }
-    fn lighten(state: &State, pod: &mut Observed) {
-        pod.lighten(state);
+    fn lighten(state: &State, pod: Observed) -> Observed {
+        pod.lightened(state)
     }
     fn reset(state: &mut State, all: Vec<Self::Kept>) -> Vec<SetError> {
         state.observe_all_pods(all);
