@@ -125,9 +125,10 @@ impl Connection {
     async fn handshake(&self, socket: TcpStream, tls: TlsAcceptor, counted: &ConnectionMetrics) -> Option<TlsStream<TcpStream>> {
         let _ = socket.set_nodelay(true);
         // Silent clients wait here, where they are no handshake yet. (`readable` would not do: it also ends without a byte.)
+        let (mut byte, none) = ([0], AtomicU64::new(0));
         tokio::select! {
-            spoken = timeout(self.limits.headers, socket.peek(&mut [0])) => spoken.ok()?.ok()?,
-            () = self.stopped(&AtomicU64::new(0)) => return None,
+            spoken = timeout(self.limits.headers, socket.peek(&mut byte)) => spoken.ok()?.ok()?,
+            () = self.stopped(&none) => return None,
         };
         let begun = Handshakes::begin(&self.shaking, self.limits.handshakes);
         let shaken = tokio::select! {
