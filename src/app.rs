@@ -26,8 +26,8 @@ use crate::{
         apply::Apply,
         ask,
         claims::Counter,
-        client::{self, Repeats},
-        events::Teller,
+        client::{self, Heard, Repeats},
+        events::{Queue, Teller},
         facts::Facts,
         lease::{Candidacy, Term, election::Times, identity::Identity},
         protected::Protected,
@@ -81,7 +81,7 @@ struct Running {
 
 /// `outrigger serve`: runs until a signal; a second signal ends at once.
 pub async fn serve(arguments: Serve) -> anyhow::Result<()> {
-    log::start(&arguments.common.log, arguments.common.log_format)?;
+    let lines = log::start(&arguments.common.log, arguments.common.log_format)?;
     let gates = arguments.common.gates()?;
     open_files::allow_many();
     let stop = CancellationToken::new();
@@ -95,6 +95,7 @@ pub async fn serve(arguments: Serve) -> anyhow::Result<()> {
         stop,
         provider: Arc::new(aws_lc_rs::default_provider()),
     };
+    running.reckon(lines.dropped());
     let signals = Signals::new()?;
     running.readiness.expect(self_check::CONDITION);
     let (objects, outside, cluster) = if let Some(folder) = &arguments.from {
@@ -110,7 +111,7 @@ pub async fn serve(arguments: Serve) -> anyhow::Result<()> {
     tracing::info!(reviews = %address, admin = %admin.local_addr()?, "serving");
     let hooks = if arguments.shadow { running.shadows(outside) } else { running.hooks(&outside) };
     running.listen(listener, hooks, &serving)?;
-    running.tell(admin, objects);
+    running.tell(admin, objects, &lines.filter);
     running.check_itself(address, serving);
     let default_linger = if arguments.from.is_some() { 0 } else { 5 };
     let linger = arguments.linger.unwrap_or(default_linger);
@@ -146,7 +147,9 @@ impl Running {
         let times =
             Times::new(election.leader_elect_lease_duration, election.leader_elect_renew_deadline, election.leader_elect_retry_period)?;
         let cluster = client::find().await?;
-        let (client, writer) = (client::client(cluster.clone(), Repeats::Client)?, client::client(cluster, Repeats::Caller)?);
+        let heard = Heard { watches: self.metrics.watches.clone(), wall: Arc::new(now) };
+        let heard = |repeats| client::heard(cluster.clone(), repeats, &heard);
+        let (client, writer) = (heard(Repeats::Client)?, heard(Repeats::Caller)?);
         let (client, once) =
             if arguments.shadow { (client::reading(client), client::reading(writer.clone())) } else { (client, writer.clone()) };
         let (touched, incoming) = mpsc::unbounded_channel();
@@ -163,6 +166,8 @@ impl Running {
         self.tasks.spawn(feed.clone().all_workloads(client.clone(), self.stop.clone()));
         self.tasks.spawn(feed.clone().namespaces(client.clone(), self.stop.clone()));
         self.tasks.spawn(feed.clone().configuration(client.clone(), common.namespace.clone(), self.stop.clone()));
+        let (told, queue) = Queue::new(Teller::new(once.clone(), self.metrics.clone()), self.metrics.clone(), Arc::new(now));
+        self.tasks.spawn(queue.run(self.stop.clone()));
         let turnstile = Counter::new(once.clone(), feed.clone(), self.tasks.clone(), Arc::new(now));
         if arguments.shadow {
             // Nothing is reconciled; whoever keeps certificates writes them only where they differ.
@@ -171,22 +176,19 @@ impl Running {
             self.stand_for_election(client.clone(), times, common, election)?;
             self.reconcile(once, feed, common.namespace.clone(), incoming);
         }
-        let asked = ask::asked(client, &common.namespace);
-        Ok((Outside { asked: Some(asked), settled: Some(turnstile.settled()), ..Outside::default() }, writer))
+        let (asked, settled) = (ask::asked(client, &common.namespace), turnstile.settled());
+        Ok((Outside { asked: Some(asked), settled: Some(settled), told: Some(told), ..Outside::default() }, writer))
     }
 
     fn reconcile(&self, client: Client, feed: Feed, own_namespace: String, touched: mpsc::UnboundedReceiver<Key>) {
         let runner = Runner {
             planner: Planner { state: self.state.clone(), facts: Facts::new(client.clone()), own_namespace, wall: Arc::new(now) },
             apply: Apply::new(client.clone(), feed.clone()),
-            teller: Teller::new(client.clone()),
+            teller: Teller::new(client.clone(), self.metrics.clone()),
             metrics: self.metrics.clone(),
         };
-        let lifter = Lifter {
-            protected: Protected::new(client.clone()),
-            teller: Teller::named(client, "protection-controller"),
-            wall: Arc::new(now),
-        };
+        let lifter =
+            Lifter { protected: Protected::new(client.clone()), teller: Teller::new(client, self.metrics.clone()), wall: Arc::new(now) };
         self.tasks.spawn(lifter.run(self.leadership.subscribe(), self.stop.clone()));
         let leadership = self.leadership.subscribe();
         self.tasks.spawn(runner.run(leadership, touched, move || feed.is_synced(), self.stop.clone()));
@@ -225,15 +227,26 @@ impl Running {
     }
 
     fn listen(&self, listener: TcpListener, hooks: Router, serving: &Arc<Serving>) -> anyhow::Result<()> {
-        let acceptor = serving.acceptor(&self.provider)?;
-        self.tasks.spawn(tls::serve(listener, acceptor, hooks, Limits::default(), self.stop.clone()));
+        let door = tls::Door { tls: serving.acceptor(&self.provider)?, router: hooks, counted: self.metrics.connections.clone() };
+        self.tasks.spawn(tls::serve(listener, door, Limits::default(), self.stop.clone()));
         Ok(())
     }
 
     /// Health, metrics and, where there is no cluster, the objects.
-    fn tell(&self, listener: TcpListener, objects: Option<admin::Objects>) {
-        let router = admin::router(self.readiness.clone(), self.metrics.clone(), objects);
+    fn tell(&self, listener: TcpListener, objects: Option<admin::Objects>, filter: &log::Filter) {
+        let router = admin::router(self.readiness.clone(), self.metrics.clone(), objects).merge(admin::log_level(filter.clone()));
         self.tasks.spawn(plain(listener, router, self.stop.clone()));
+    }
+
+    /// Numbers that are found out when somebody asks for them.
+    fn reckon(&self, dropped_lines: impl Fn() -> usize + Send + Sync + 'static) {
+        let state = self.state.clone();
+        self.metrics.reckon(move |metrics| {
+            metrics.log_lines_dropped(dropped_lines());
+            for (kind, count) in state.read().snapshot().counts() {
+                metrics.objects(kind, count);
+            }
+        });
     }
 
     /// Asks the first hook a question, and is ready when it answers.
@@ -266,7 +279,8 @@ impl Running {
 /// Serves health and metrics until `stop`. Whoever is still asking then gets a moment; a client that has stopped half way
 /// through its request would otherwise be waited for without end.
 async fn plain(listener: TcpListener, router: Router, stop: CancellationToken) {
-    let served = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned()).into_future();
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let served = axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned()).into_future();
     let cut = async {
         stop.cancelled().await;
         tokio::time::sleep(ADMIN_DRAIN).await;

@@ -92,7 +92,7 @@
 //! An arrow goes only to the right; `tests/it/architecture.rs` keeps it so.
 //!
 //! ```text
-//! main ─ app ─ controllers ─ {args manifests offline cluster server telemetry} ─ handlers ─ state ─ {budget protection sidecarset spread terminator} ─ {admission plan} ─ base
+//! main ─ app ─ controllers ─ {args manifests offline cluster server telemetry} ─ handlers ─ state ─ {budget protection sidecarset spread terminator} ─ admission ─ plan ─ base
 //! ```
 //!
 //! # Invariants

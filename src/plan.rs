@@ -45,6 +45,8 @@ pub struct Plan {
     pub each: Vec<Task>,
     /// To be told, unless it was told already.
     pub events: Vec<Event>,
+    /// How many claims were given and not used in time, as the status says when it is written.
+    pub lapsed: usize,
     /// After how long the object is to be looked at again, if nothing happens before.
     pub again: Option<SignedDuration>,
 }
@@ -183,9 +185,27 @@ impl Kind {
     }
 }
 
+/// Who tells events: the names of the reference's controllers, by which they are looked for.
+pub mod reporter {
+    /// Of SidecarSets and their pods.
+    pub const SIDECAR_SETS: &str = "sidecarset-controller";
+    /// Of budgets.
+    pub const BUDGETS: &str = "podunavailablebudget-controller";
+    /// Of what budgets refuse.
+    pub const BUDGET_GUARD: &str = "pub-controller";
+    /// Of spreads.
+    pub const SPREADS: &str = "workloadspread-controller";
+    /// Of sidecars that are ended.
+    pub const TERMINATOR: &str = "sidecarterminator-controller";
+    /// Of deletion protection.
+    pub const PROTECTION: &str = "protection-controller";
+}
+
 /// Something that happened to an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
+    /// Who tells it: one of [`reporter`].
+    pub by: &'static str,
     /// The object.
     pub about: Target,
     /// Whether somebody should look at it.

@@ -4,5 +4,6 @@ pub mod ask;
 pub mod claim;
 pub mod conversion;
 pub mod edits;
+pub mod reason;
 pub mod review;
 pub mod verdict;

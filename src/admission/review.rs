@@ -272,8 +272,7 @@ mod tests {
 
     #[test]
     fn a_denial_says_code_reason_and_message() {
-        let decision =
-            Decision { outcome: Outcome::Deny(Denial::forbidden("no \"way\"")), warnings: vec!["w".to_owned()], note: String::new() };
+        let decision = Decision { warnings: vec!["w".to_owned()], ..Decision::deny(Denial::forbidden("no \"way\"")) };
         let response: Value = serde_json::from_slice(&write("u-1", &decision)).unwrap();
         assert_eq!(
             response,

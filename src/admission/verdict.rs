@@ -8,7 +8,9 @@ use super::{
     ask::{Answer, Ask},
     claim::Claimable,
     edits::Edits,
+    reason::Reason,
 };
+use crate::plan::Event;
 
 /// The answer to a review. `C` is what may be claimed.
 #[derive(Debug)]
@@ -44,6 +46,10 @@ pub struct Decision {
     pub warnings: Vec<String>,
     /// What was done, for the log; empty if there is nothing to tell.
     pub note: String,
+    /// Why an object is admitted as it is. Why one is refused, its denial says.
+    pub reason: Reason,
+    /// What those who look after objects should know, unless nothing is stored.
+    pub events: Vec<Event>,
 }
 
 /// Yes, with changes, or no.
@@ -66,11 +72,41 @@ pub struct Denial {
     pub message: String,
     /// After how many seconds it may be worth while to try again.
     pub retry_after: Option<u32>,
+    /// Why, in a word of our own, for who counts.
+    pub grounds: Reason,
 }
 
 impl Default for Outcome {
     fn default() -> Self {
         Self::Allow(Edits::default())
+    }
+}
+
+impl Decision {
+    /// Admitted as it is, for this reason.
+    pub fn allow(reason: Reason) -> Self {
+        Self { reason, ..Self::default() }
+    }
+
+    /// Refused.
+    pub fn deny(denial: Denial) -> Self {
+        Self { outcome: Outcome::Deny(denial), ..Self::default() }
+    }
+
+    /// The same; nobody is told of what is not stored.
+    pub fn unless_dry(mut self, is_dry_run: bool) -> Self {
+        if is_dry_run {
+            self.events.clear();
+        }
+        self
+    }
+
+    /// Why it is as it is.
+    pub const fn grounds(&self) -> Reason {
+        match &self.outcome {
+            Outcome::Allow(_) => self.reason,
+            Outcome::Deny(denial) => denial.grounds,
+        }
     }
 }
 
@@ -86,7 +122,7 @@ impl<C: Claimable> Claims<C> {
 
     /// Takes all of these; the request may pass then as it is.
     pub fn to_pass(claims: Vec<C>, is_dry_run: bool) -> Self {
-        Self::new(claims, is_dry_run, |_, _, _| Decision::default())
+        Self::new(claims, is_dry_run, |_, _, _| Decision::allow(Reason::Granted))
     }
 
     /// The decision, when all is taken: what each claim gave, in their order.
@@ -102,14 +138,19 @@ impl<C: Claimable + fmt::Debug> fmt::Debug for Claims<C> {
 }
 
 impl<C: Claimable> Verdict<C> {
-    /// Admitted as it is.
+    /// Admitted as it is: nothing here has a say.
     pub fn allow() -> Self {
-        Self::Decided(Decision::default())
+        Self::allow_as(Reason::NoMatch)
+    }
+
+    /// Admitted as it is, for this reason.
+    pub fn allow_as(reason: Reason) -> Self {
+        Self::Decided(Decision::allow(reason))
     }
 
     /// Refused.
     pub fn deny(denial: Denial) -> Self {
-        Self::Decided(Decision { outcome: Outcome::Deny(denial), ..Decision::default() })
+        Self::Decided(Decision::deny(denial))
     }
 
     /// The same, and what is decided in the end goes through `change` first. What cannot be taken is refused without it.
@@ -144,21 +185,27 @@ impl<C: Claimable> Verdict<C> {
 impl Denial {
     /// The object cannot be read: 400.
     pub fn unreadable(message: impl Into<String>) -> Self {
-        Self { code: 400, reason: "BadRequest", message: message.into(), retry_after: None }
+        Self { code: 400, reason: "BadRequest", message: message.into(), retry_after: None, grounds: Reason::Unreadable }
     }
 
     /// The object breaks rules of its kind: 422. (The reference says 500, which some clients try again for ever.)
     pub fn invalid(message: impl Into<String>) -> Self {
-        Self { code: 422, reason: "Invalid", message: message.into(), retry_after: None }
+        Self { code: 422, reason: "Invalid", message: message.into(), retry_after: None, grounds: Reason::Validation }
     }
 
     /// Not now, but perhaps after so many seconds: 429, on which whoever evicts tries again.
     pub fn later(message: impl Into<String>, seconds: u32) -> Self {
-        Self { code: 429, reason: "TooManyRequests", message: message.into(), retry_after: Some(seconds) }
+        Self { code: 429, reason: "TooManyRequests", message: message.into(), retry_after: Some(seconds), grounds: Reason::Unsettled }
     }
 
     /// The object may not be what it would become: 403. (The reference says 500, which some clients try again for ever.)
     pub fn forbidden(message: impl Into<String>) -> Self {
-        Self { code: 403, reason: "Forbidden", message: message.into(), retry_after: None }
+        Self { code: 403, reason: "Forbidden", message: message.into(), retry_after: None, grounds: Reason::Validation }
+    }
+
+    /// The same, for this reason.
+    #[must_use]
+    pub fn because(self, grounds: Reason) -> Self {
+        Self { grounds, ..self }
     }
 }

@@ -10,7 +10,7 @@ use super::{Running, now};
 use crate::{
     args::Serve,
     cluster::{
-        bundles::{Bundles, Callees},
+        bundles::{Bundles, Callees, DEFINITIONS},
         secret::OneSecret,
         wake,
     },
@@ -70,7 +70,9 @@ impl Running {
             hosts: authority.tls_names.clone(),
         };
         let secret = OneSecret { client: client.clone(), namespace: namespace.clone(), name: authority.authority_secret.clone() };
-        let bundles = Bundles { client, configuration: authority.webhook_configuration.clone(), callees };
+        // Who only watches converts nothing.
+        let definitions: &[_] = if arguments.shadow { &[] } else { &DEFINITIONS };
+        let bundles = Bundles { client, configuration: authority.webhook_configuration.clone(), callees, definitions };
         let (bell, serving) = (Arc::new(Notify::new()), Arc::new(Serving::default()));
         let managed = SelfManaged {
             secret: secret.clone(),

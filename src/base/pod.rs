@@ -74,6 +74,9 @@ pub struct Owner<'a> {
     /// Name.
     #[serde(borrow, default, deserialize_with = "text")]
     pub name: Cow<'a, str>,
+    /// What tells it from an earlier object of its name.
+    #[serde(borrow, default, deserialize_with = "text")]
+    pub uid: Cow<'a, str>,
     /// Whether this owner is the one that manages the pod.
     #[serde(default)]
     pub controller: Option<bool>,

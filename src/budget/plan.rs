@@ -63,6 +63,7 @@ pub fn plan(picture: &Picture, now: Timestamp) -> Plan {
     let status = status(picture, &found, &enforcing, now);
     let mut plan = Plan { each: links(picture, &found.count), ..Plan::default() };
     plan.events = tell::events(picture, &found.count, &found.records, &enforcing);
+    plan.lapsed = found.records.stayed.len();
     plan.again = again(picture, &found, now).map(|at| at.duration_since(now));
     if !budget.has_status || status != budget.status {
         plan.status = Some(patch(picture, &status));

@@ -8,7 +8,7 @@ use super::{
     guard::{DISRUPTED_FOR, MOST_RECORDS, Take, UNAVAILABLE_FOR},
     index::{Budget, Operation},
 };
-use crate::admission::verdict::Denial;
+use crate::admission::{reason, verdict::Denial};
 
 /// Why a unit cannot be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,18 @@ pub enum Reason {
     NotCounted,
     /// A pod of this name was admitted to go a moment ago, and it is not known yet whether this is another one.
     Unsure,
+}
+
+impl Reason {
+    /// The word that it is counted under.
+    const fn counted_as(self) -> reason::Reason {
+        match self {
+            Self::NoRoom => reason::Reason::Budget,
+            Self::TooManyRecords => reason::Reason::BudgetRecords,
+            Self::NotCounted => reason::Reason::BudgetNotCounted,
+            Self::Unsure => reason::Reason::BudgetUnsure,
+        }
+    }
 }
 
 /// How many disruptions a refusal names.
@@ -43,12 +55,13 @@ pub fn denial(take: &Take, budget: &Budget, reason: Reason, now: Timestamp) -> D
         }
         Reason::Unsure => (format!("a pod {:?} was admitted to go a moment ago, and this may be another one", take.pod.name), 1),
     };
-    refused(take, &text, retry_after)
+    refused(take, &text, retry_after).because(reason.counted_as())
 }
 
 /// The budget could not be read or written; why, in a few words.
 pub fn unsettled(take: &Take, problem: &str) -> Denial {
     refused(take, &format!("nobody can tell whether pod {:?} can be spared now: {problem}", take.pod.name), 1)
+        .because(reason::Reason::Unsettled)
 }
 
 fn refused(take: &Take, text: &str, retry_after: u32) -> Denial {

@@ -5,13 +5,17 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::{
     count::{Count, Unlearnt},
     desired::AmountError,
+    guard::Take,
     index::Need,
     keys::ENFORCING,
     picture::{Picture, Scale, Standing},
     records::Records,
     subject::Subject,
 };
-use crate::plan::{Event, Kind, Target};
+use crate::{
+    admission::reason::Reason,
+    plan::{Event, Kind, Target, reporter},
+};
 
 /// Whether a budget guards what it selects.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +89,8 @@ fn unlearnt_words(picture: &Picture, unlearnt: &Unlearnt<'_>) -> Option<(&'stati
 pub fn events(picture: &Picture, count: &Count<'_>, records: &Records, enforcing: &Enforcing) -> Vec<Event> {
     let budget = &picture.budget;
     let about = super::plan::target(picture);
-    let event = |is_warning, reason, note: &str| Event { about: about.clone(), is_warning, reason, note: note.to_owned() };
+    let event =
+        |is_warning, reason, note: &str| Event { by: reporter::BUDGETS, about: about.clone(), is_warning, reason, note: note.to_owned() };
     let mut events = Vec::new();
     let before = budget.status.conditions.iter().find(|condition| condition.type_ == ENFORCING);
     let is_said = before.is_some_and(|before| before.status == "False" && before.message == enforcing.message);
@@ -104,7 +109,28 @@ pub fn events(picture: &Picture, count: &Count<'_>, records: &Records, enforcing
 /// A pod that was admitted to go is still there: what it was reckoned with is given back.
 fn stayed(picture: &Picture, pod: &Subject) -> Event {
     let note = format!("budget {:?} let this pod go, but it was not deleted in time; it counts as available again", picture.budget.name);
-    Event { about: target_of(pod), is_warning: true, reason: "NotDeleted", note }
+    Event { by: reporter::BUDGETS, about: target_of(pod), is_warning: true, reason: "NotDeleted", note }
+}
+
+/// A budget has refused a disruption: told of the pod, as the reference does, and of the budget, whose `uid` this is. Without numbers:
+/// what changes with every try would be told each time. What passes within a second is told of the pod alone.
+pub fn refused(take: &Take, uid: &str, grounds: Reason) -> Vec<Event> {
+    let event = |by, about, reason, note| Event { by, about, is_warning: true, reason, note };
+    let (operation, pod) = (take.operation.name(), target_of(&take.pod));
+    let note = format!("budget {:?} does not let it go ({operation}) at present", take.budget);
+    let pod = event(reporter::BUDGET_GUARD, pod, "PubPreventPodDeletion", note);
+    let why = match grounds {
+        Reason::Budget => Some(("DisruptionRefused", "all pods that are available are needed")),
+        Reason::BudgetRecords => Some(("DisruptionRefused", "more disruptions are under way than are recorded")),
+        Reason::Unsettled => Some(("DisruptionUnsettled", "the budget could not be read or written in time")),
+        _ => None,
+    };
+    let of_budget = why.map(|(reason, why)| {
+        let (namespace, name) = (take.namespace.to_string(), take.budget.to_string());
+        let about = Target { kind: Kind::BUDGET, namespace, name, uid: uid.to_owned() };
+        event(reporter::BUDGETS, about, reason, format!("a disruption ({operation}) was refused: {why}"))
+    });
+    [Some(pod), of_budget].into_iter().flatten().collect()
 }
 
 /// A pod, for requests and events.

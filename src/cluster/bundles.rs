@@ -95,13 +95,15 @@ pub struct Bundles {
     pub configuration: String,
     /// Whose hooks are ours.
     pub callees: Callees,
+    /// The definitions whose conversions may be ours.
+    pub definitions: &'static [&'static str],
 }
 
 impl Bundles {
     /// All that carry bundles, whether they exist or not.
     pub fn carriers(&self) -> Vec<Carrier> {
         let configurations = [Kind::Mutating, Kind::Validating].map(|kind| Carrier { kind, name: self.configuration.clone() });
-        let definitions = DEFINITIONS.map(|name| Carrier { kind: Kind::Definition, name: name.to_owned() });
+        let definitions = self.definitions.iter().map(|name| Carrier { kind: Kind::Definition, name: (*name).to_owned() });
         configurations.into_iter().chain(definitions).collect()
     }
 

@@ -20,15 +20,17 @@ use tokio_util::task::TaskTracker;
 use self::turnstile::{Purse, Queueable, Trouble, Turnstile};
 use super::{
     apply::{Failure, requests, send},
-    events::Teller,
     watch::Feed,
 };
 use crate::{
-    admission::verdict::{Decision, Denial, Outcome},
+    admission::{
+        reason::Reason,
+        verdict::{Decision, Denial},
+    },
     base::{interned::Interner, observed::Wire},
     budget::{self, api::PodUnavailableBudget, index::Budget, refusal},
     handlers::{Claim, Claims, Gain},
-    plan::{Event, Kind, Target},
+    plan::{Kind, Target},
     server::http::Settled,
     spread::{self, api::WorkloadSpread, claim::Want, crew::wait, index::Spread},
     state::{Snapshot, State},
@@ -117,7 +119,6 @@ pub struct Counter {
     budgets: Arc<Turnstile<budget::guard::Take>>,
     spreads: Arc<Turnstile<spread::claim::Take>>,
     feed: Feed,
-    teller: Teller,
     tasks: TaskTracker,
     wall: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
@@ -125,10 +126,9 @@ pub struct Counter {
 impl Counter {
     /// Takes through this client, from the objects of this picture first. The client must send each request once.
     pub fn new(client: Client, feed: Feed, tasks: TaskTracker, wall: Arc<dyn Fn() -> Timestamp + Send + Sync>) -> Self {
-        let teller = Teller::named(client.clone(), "pub-controller");
         let budgets = Arc::new(Turnstile::new(client.clone(), feed.clone(), tasks.clone(), Arc::clone(&wall)));
         let spreads = Arc::new(Turnstile::new(client.clone(), feed.clone(), tasks.clone(), Arc::clone(&wall)));
-        Self { client, budgets, spreads, feed, teller, tasks, wall }
+        Self { client, budgets, spreads, feed, tasks, wall }
     }
 
     /// What the server asks to settle claims.
@@ -162,7 +162,10 @@ impl Counter {
         }
         // Nothing panics; should something, it fails this review alone.
         let settle = || claims.settle(gains, &self.feed.state.read().snapshot(), (self.wall)());
-        catch_unwind(AssertUnwindSafe(settle)).unwrap_or_else(|_| lost())
+        catch_unwind(AssertUnwindSafe(settle)).unwrap_or_else(|_| {
+            self.feed.metrics.panicked("claims");
+            lost()
+        })
     }
 
     async fn take(self: Arc<Self>, claim: &Claim, is_trial: bool) -> Result<Gain, Denial> {
@@ -220,23 +223,21 @@ impl Counter {
         Ok(is_there.then(|| spread::claim::Take { want, ..take.clone() }))
     }
 
-    fn refused(self: Arc<Self>, claim: &Claim, denial: Denial, is_dry_run: bool) -> Decision {
-        self.feed.metrics.claims_refused.inc();
-        if let (Claim::Budget(take), false) = (claim, is_dry_run) {
-            self.tell(take);
-        }
-        Decision { outcome: Outcome::Deny(denial), ..Decision::default() }
-    }
-
-    /// Tells of a refusal, beside the answer.
-    fn tell(self: Arc<Self>, take: &budget::guard::Take) {
-        let (namespace, name) = (take.namespace.to_string(), take.pod.name.to_string());
-        let about = Target { kind: Kind::POD, namespace, name, uid: take.pod.uid.to_string() };
-        // Without numbers: what changes with every try would be told each time.
-        let sentence = format!("budget {:?} does not let it go ({}) at present", take.budget, take.operation.name());
-        let event = Event { about, is_warning: true, reason: "PubPreventPodDeletion", note: sentence };
-        let tasks = self.tasks.clone();
-        tasks.spawn(async move { self.teller.tell(&[event], (self.wall)()).await });
+    /// The decision when something is refused, and what is told of it.
+    fn refused(&self, claim: &Claim, denial: Denial, is_dry_run: bool) -> Decision {
+        let state = self.feed.state.read();
+        let (snapshot, grounds) = (state.snapshot(), denial.grounds);
+        let events = match claim {
+            Claim::Budget(take) => {
+                let uid = snapshot.budgets.get(&take.namespace, &take.budget).map(|budget| budget.uid.to_string());
+                budget::tell::refused(take, &uid.unwrap_or_default(), grounds)
+            }
+            Claim::Spread(take) => {
+                let spread = snapshot.spreads.get(&take.namespace, &take.spread);
+                spread.and_then(|spread| spread::tell::refused(spread, &denial)).into_iter().collect()
+            }
+        };
+        Decision { events, ..Decision::deny(denial) }.unless_dry(is_dry_run)
     }
 }
 
@@ -254,7 +255,7 @@ fn unsettled(take: &spread::claim::Take, problem: String, will_pass: bool) -> Re
 /// The task that settles claims has panicked.
 fn lost() -> Decision {
     let denial = Denial::forbidden("what has to be taken for this request could not be taken; see the log");
-    Decision { outcome: Outcome::Deny(denial), ..Decision::default() }
+    Decision::deny(denial.because(Reason::Unsettled))
 }
 
 #[cfg(test)]
@@ -266,6 +267,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        admission::verdict::Outcome,
         budget::{index::Operation, subject::Subject},
         server::admin::Readiness,
     };

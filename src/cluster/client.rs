@@ -3,8 +3,13 @@
 use std::time::Duration;
 
 use http::{Method, Request};
-use kube::{Client, Config, client::Body};
+use kube::{
+    Client, Config,
+    client::{Body, ClientBuilder},
+};
 use tower::BoxError;
+
+pub use super::heard::Heard;
 
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
@@ -33,12 +38,21 @@ pub async fn find() -> Result<Config, ClientError> {
 }
 
 /// A client for a cluster.
-pub fn client(mut config: Config, repeats: Repeats) -> Result<Client, ClientError> {
+pub fn client(config: Config, repeats: Repeats) -> Result<Client, ClientError> {
+    Ok(ClientBuilder::try_from(named(config, repeats))?.build())
+}
+
+/// A client for a cluster, of which it is noted when its watches hear something.
+pub fn heard(config: Config, repeats: Repeats, heard: &Heard) -> Result<Client, ClientError> {
+    Ok(ClientBuilder::try_from(named(config, repeats))?.with_layer(heard).build())
+}
+
+fn named(mut config: Config, repeats: Repeats) -> Config {
     config.connect_timeout = Some(Duration::from_secs(5));
     config.default_retry = repeats == Repeats::Client;
     let agent = http::HeaderValue::from_static(concat!("outrigger/", env!("CARGO_PKG_VERSION")));
     config.headers.push((http::header::USER_AGENT, agent));
-    Ok(Client::try_from(config)?)
+    config
 }
 
 /// The same cluster through a client that reads, and sends nothing else.

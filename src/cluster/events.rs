@@ -1,6 +1,9 @@
-//! Tells what happened, as Events of the cluster. The same is not told twice in a row about the same object.
+//! Tells what happened, as Events of the cluster. The same of the same object is told once, and then counted.
 
-use std::{collections::HashMap, time::Duration};
+mod queue;
+mod told;
+
+use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
@@ -8,94 +11,58 @@ use k8s_openapi::{
     api::{core::v1::ObjectReference, events::v1::Event as Object},
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
 };
-use kube::{Api, Client, api::PostParams};
+use kube::{
+    Api, Client, Error,
+    api::{Patch, PatchParams, PostParams},
+};
 use parking_lot::Mutex;
+use serde_json::json;
 use tokio::time::Instant;
 
-use crate::plan::{Event, Kind};
+pub use self::queue::Queue;
+use self::told::{Telling, Told};
+use crate::{plan::Event, telemetry::metrics::Metrics};
 
-/// Who tells of budgets.
-const OF_BUDGETS: &str = "podunavailablebudget-controller";
-/// Who tells of spreads.
-const OF_SPREADS: &str = "workloadspread-controller";
-/// Who tells, unless it is said otherwise.
-const CONTROLLER: &str = "sidecarset-controller";
 /// In whose name: whichever replica leads.
 const INSTANCE: &str = "outrigger";
 /// Events of objects without a namespace are kept here, as Kubernetes' own are.
 const ELSEWHERE: &str = "default";
 /// How long is waited until all that is told at a time is answered.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// What was told longer ago is told again.
-const FORGET_AFTER: Duration = Duration::from_mins(30);
 /// The longest sentence that the API server takes, in bytes.
 const LONGEST: usize = 1024;
 /// The longest name that the API server takes, without what is added to it.
 const LONGEST_NAME: usize = 253 - 35;
-/// How many tellings are remembered before old ones are looked for.
-const MANY: usize = 10_000;
 /// How many requests are under way at a time.
 const REQUESTS: usize = 16;
-
-/// An object, and what is told of it.
-type Topic = (String, &'static str);
-
-/// What was told, and when.
-#[derive(Debug, Default)]
-struct Told {
-    topics: HashMap<Topic, (String, Instant)>,
-    /// How many there may be before old ones are looked for.
-    many: usize,
-}
-
-impl Told {
-    /// Whether this was not told a while ago; it counts as told then.
-    fn is_news(&mut self, event: &Event, now: Instant) -> bool {
-        let key = (format!("{}/{}", event.about.uid, event.about.name), event.reason);
-        let is_fresh = |at: &Instant| now.duration_since(*at) < FORGET_AFTER;
-        if self.topics.get(&key).is_some_and(|(note, at)| *note == event.note && is_fresh(at)) {
-            return false;
-        }
-        if self.topics.len() >= self.many.max(MANY) {
-            self.topics.retain(|_, (_, at)| is_fresh(at));
-            // Otherwise each further one would be a walk over all, if all are fresh.
-            self.many = self.topics.len() * 2;
-        }
-        self.topics.insert(key, (event.note.clone(), now));
-        true
-    }
-}
 
 /// Tells events.
 pub struct Teller {
     client: Client,
-    controller: &'static str,
     told: Mutex<Told>,
+    metrics: Arc<Metrics>,
 }
 
 impl Teller {
     /// Tells through this client.
-    pub fn new(client: Client) -> Self {
-        Self::named(client, CONTROLLER)
-    }
-
-    /// Tells under the name of another controller.
-    pub fn named(client: Client, controller: &'static str) -> Self {
-        Self { client, controller, told: Mutex::default() }
+    pub fn new(client: Client, metrics: Arc<Metrics>) -> Self {
+        Self { client, told: Mutex::default(), metrics }
     }
 
     /// Tells what was not told already. Returns within two seconds; what cannot be told is only logged: nothing depends on it.
     pub async fn tell(&self, events: &[Event], now: Timestamp) {
-        let news: Vec<_> = {
+        let tellings: Vec<_> = {
             let (mut told, at) = (self.told.lock(), Instant::now());
-            events.iter().filter(|event| told.is_news(event, at)).cloned().collect()
+            let look = |(number, event): (usize, &Event)| (event.clone(), told.look(event, at, || name(event, now, number)));
+            events.iter().enumerate().map(look).collect()
         };
-        let count = news.len();
-        let tellings = news.into_iter().enumerate().map(|(number, event)| self.post(event, now, number));
+        let count = tellings.len();
+        let tellings = tellings.into_iter().map(|(event, telling)| self.carry_out(event, telling, now));
         let mut answers = stream::iter(tellings).buffer_unordered(REQUESTS);
         let mut answered = 0;
         let all = async {
-            while answers.next().await.is_some() {
+            while let Some(outcome) = answers.next().await {
+                self.metrics.events(outcome);
                 answered += 1;
             }
         };
@@ -104,22 +71,34 @@ impl Teller {
         }
     }
 
-    async fn post(&self, event: Event, now: Timestamp, number: usize) {
+    /// Tells an event; says what became of it, in a word for who counts.
+    async fn carry_out(&self, event: Event, telling: Telling, now: Timestamp) -> &'static str {
         let namespace = if event.about.namespace.is_empty() { ELSEWHERE } else { &event.about.namespace };
         let events = Api::<Object>::namespaced(self.client.clone(), namespace);
-        let controller = match event.about.kind {
-            Kind::BUDGET => OF_BUDGETS,
-            Kind::SPREAD => OF_SPREADS,
-            _ => self.controller,
+        let answer = match telling {
+            Telling::Counted => return "counted",
+            Telling::TooMany => return "dropped",
+            Telling::New(name) => events.create(&PostParams::default(), &Self::object(&event, namespace, now, name)).await,
+            Telling::Again(name, count) => {
+                let series = json!({"series": {"count": count, "lastObservedTime": MicroTime(now)}});
+                let answer = events.patch(&name, &PatchParams::default(), &Patch::Merge(&series)).await;
+                if matches!(&answer, Err(Error::Api(status)) if status.code == 404) {
+                    // The cluster keeps events for an hour.
+                    self.told.lock().forget(&name);
+                }
+                answer
+            }
         };
-        let object = Object { reporting_controller: Some(controller.to_owned()), ..Self::object(&event, namespace, now, number) };
-        if let Err(problem) = events.create(&PostParams::default(), &object).await {
-            tracing::warn!(%problem, reason = event.reason, about = %event.about.name, "an event could not be told");
+        match answer {
+            Ok(_) => "told",
+            Err(problem) => {
+                tracing::warn!(%problem, reason = event.reason, about = %event.about.name, "an event could not be told");
+                "failed"
+            }
         }
     }
 
-    /// `number` tells it from others of the same moment.
-    fn object(event: &Event, namespace: &str, now: Timestamp, number: usize) -> Object {
+    fn object(event: &Event, namespace: &str, now: Timestamp, name: String) -> Object {
         let about = &event.about;
         let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         let regarding = ObjectReference {
@@ -130,59 +109,39 @@ impl Teller {
             uid: some(&about.uid),
             ..ObjectReference::default()
         };
-        let stem = about.name.split_at(about.name.floor_char_boundary(LONGEST_NAME)).0.trim_end_matches(['.', '-']);
         Object {
-            metadata: ObjectMeta {
-                name: Some(format!("{stem}.{:x}.{number:x}", now.as_nanosecond())),
-                namespace: some(namespace),
-                ..ObjectMeta::default()
-            },
+            metadata: ObjectMeta { name: Some(name), namespace: some(namespace), ..ObjectMeta::default() },
             event_time: Some(MicroTime(now)),
             action: some(event.reason),
             reason: some(event.reason),
             note: Some(event.note.split_at(event.note.floor_char_boundary(LONGEST)).0.to_owned()),
             type_: some(if event.is_warning { "Warning" } else { "Normal" }),
             regarding: Some(regarding),
+            reporting_controller: some(event.by),
             reporting_instance: some(INSTANCE),
             ..Object::default()
         }
     }
 }
 
+/// What an event is called; `number` tells it from others of the same moment.
+fn name(event: &Event, now: Timestamp, number: usize) -> String {
+    let name = &event.about.name;
+    let stem = name.split_at(name.floor_char_boundary(LONGEST_NAME)).0.trim_end_matches(['.', '-']);
+    format!("{stem}.{:x}.{number:x}", now.as_nanosecond())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Target;
-
-    fn event(name: &str, note: &str) -> Event {
-        let about = Target { kind: Kind::POD, namespace: "shop".to_owned(), name: name.to_owned(), uid: "u".to_owned() };
-        Event { about, is_warning: false, reason: "Reason", note: note.to_owned() }
-    }
-
-    #[test]
-    fn the_same_of_the_same_object_is_no_news_for_a_while() {
-        let (mut told, now) = (Told::default(), Instant::now());
-        assert!(told.is_news(&event("a", "1"), now) && !told.is_news(&event("a", "1"), now));
-        assert!(told.is_news(&event("b", "1"), now) && told.is_news(&event("a", "2"), now));
-        assert!(told.is_news(&event("a", "2"), now + FORGET_AFTER));
-    }
-
-    #[test]
-    fn what_was_told_long_ago_is_forgotten() {
-        let (mut told, now) = (Told::default(), Instant::now());
-        for (round, at) in [now, now + FORGET_AFTER, now + FORGET_AFTER * 2].into_iter().enumerate() {
-            for number in 0..MANY {
-                told.is_news(&event(&format!("{round}-{number}"), ""), at);
-            }
-        }
-        assert!(told.topics.len() <= MANY, "{}", told.topics.len());
-    }
+    use crate::plan::{Kind, Target};
 
     #[test]
     fn the_name_of_an_event_is_one_that_the_api_server_takes() {
-        let name = format!("{}.{}", "a".repeat(LONGEST_NAME - 1), "b".repeat(30));
-        let object = Teller::object(&event(&name, ""), "shop", Timestamp::MAX, usize::MAX);
-        let name = object.metadata.name.unwrap();
+        let about = format!("{}.{}", "a".repeat(LONGEST_NAME - 1), "b".repeat(30));
+        let about = Target { kind: Kind::POD, namespace: "shop".to_owned(), name: about, uid: "u".to_owned() };
+        let event = Event { by: "tests", about, is_warning: false, reason: "Reason", note: String::new() };
+        let name = name(&event, Timestamp::MAX, usize::MAX);
         assert!(name.len() <= 253 && name.starts_with(&format!("{}.", "a".repeat(LONGEST_NAME - 1))) && !name.contains(".."), "{name}");
     }
 }

@@ -7,6 +7,7 @@ pub mod claims;
 pub mod client;
 pub mod events;
 pub mod facts;
+mod heard;
 pub mod kinds;
 pub mod lease;
 pub mod listing;

@@ -9,10 +9,10 @@ use kube::{
     core::Request,
 };
 
-use super::apply::{Failure, resources, send};
-
-/// Who is noted as the writer.
-const MANAGER: &str = "outrigger-certificates";
+use super::{
+    apply::{Failure, resources, send},
+    bundles::MANAGER,
+};
 
 /// One Secret.
 #[derive(Clone)]

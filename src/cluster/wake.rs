@@ -10,7 +10,7 @@ use kube::{
     core::{GroupVersionKind, PartialObjectMeta},
     runtime::{
         WatchStreamExt,
-        watcher::{self, Config, watcher},
+        watcher::{self, Config, Event, watcher},
     },
 };
 use tokio::{sync::Notify, time::timeout};
@@ -22,8 +22,9 @@ use super::{
     watch::Pauses,
 };
 
-/// What may not be watched is tried again after this long. Whoever is woken also looks from time to time.
-const AGAIN: Duration = Duration::from_mins(1);
+/// What may not be watched is tried again after a second, then after two, and so on up to this. Rights that are given with the rest of
+/// an installation come a moment later; whoever never gets them also looks from time to time.
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// Rings whenever one of these objects changes, until `stop`. Only their metadata comes over the wire.
 pub async fn wake(secret: OneSecret, bundles: Bundles, bell: Arc<Notify>, stop: CancellationToken) {
@@ -44,13 +45,20 @@ fn every(bundles: &Bundles, carrier: &Carrier) -> Api<PartialObjectMeta<DynamicO
 async fn follow(api: Api<PartialObjectMeta<DynamicObject>>, name: String, bell: &Notify, stop: &CancellationToken) {
     let only = Config::default().fields(&format!("metadata.name={name}"));
     let mut events = watcher(api, only).backoff(Pauses::default()).take_until(stop.cancelled()).boxed();
+    let mut pause = Duration::from_secs(1);
     while let Some(event) = events.next().await {
         match event {
-            Ok(_) => bell.notify_one(),
+            // A new list begins, also where it will be refused.
+            Ok(Event::Init) => {}
+            Ok(_) => {
+                bell.notify_one();
+                pause = Duration::from_secs(1);
+            }
             Err(error) => {
                 tracing::debug!(name, %error, "a watch was interrupted");
                 if is_refused(&error) {
-                    drop(timeout(AGAIN, stop.cancelled()).await);
+                    drop(timeout(pause, stop.cancelled()).await);
+                    pause = LONGEST.min(pause * 2);
                 }
             }
         }

@@ -48,7 +48,7 @@ const EVERY: i64 = 60;
 /// The same as long as this replica is not ready.
 const SOON: i64 = 2;
 /// How long between two looks at least: somebody who changes a hook all the time is not run after.
-const BREATH: Duration = Duration::from_millis(200);
+const BREATH: Duration = Duration::from_millis(500);
 /// How many steps are taken in a row.
 const ROUNDS: usize = 8;
 
@@ -172,25 +172,21 @@ impl Keeper {
 
     async fn turn(&mut self, term: Option<&Term>) -> Turn {
         // While it lives no other replica leads.
-        let work = term.and_then(Term::begin);
+        let work = term.and_then(|term| Some((term, term.begin()?)));
         let carriers = self.own.bundles.read().await;
         let read = self.own.secret.read().await;
         let now = self.now();
         let carried = carried(&carriers);
         let version = match read {
             Ok(version) => version,
-            Err(failure) => {
-                self.tidings.secret(Some(&format!("cannot be read: {failure}")), self.memory.leaf.is_some());
-                self.renew(carried.as_ref(), false, now);
-                return Turn::Failed;
-            }
+            Err(failure) => return self.go_on(&failure, carried.as_ref(), now),
         };
         let contents = version.as_ref().map(contents).unwrap_or_default();
         let meaning = contents.read();
         let replica = Replica { leads: work.is_some(), remembers_until: self.memory.remembers_until() };
         let step = plan::next(&meaning.held, carried.as_ref(), replica, &self.own.times, now);
         let mut trouble = if let Held::Unusable(why) = &meaning.held { Some(format!("cannot be used: {why}")) } else { None };
-        let is_fresh = trouble.is_none();
+        let is_usable = trouble.is_none();
         if let Ok(step) = step {
             match self.write(step, &contents, version.as_ref(), now).await {
                 Ok(()) => return Turn::Again,
@@ -199,20 +195,24 @@ impl Keeper {
         }
         self.tidings.secret(trouble.as_deref(), self.memory.leaf.is_some());
         self.take_in(meaning, now);
-        self.renew(carried.as_ref(), is_fresh, now);
+        self.renew(carried.as_ref(), is_usable, now);
         let spread = match &work {
-            Some(_) => self.spread(&carriers, now).await,
+            Some((term, _)) => self.spread(&carriers, term, now).await,
             None => self.follow(),
         };
         self.tidings.hooks(&carriers, self.memory.leaf.as_ref());
-        // Who may not look at hooks never will; all else that could not be read can be soon.
-        let is_cut = carriers.iter().any(|(_, found)| found.as_ref().is_err_and(|failure| !matches!(failure, Failure::Refused(_))));
         match spread {
-            Spread::Done if is_cut => Turn::Failed,
-            Spread::Done if trouble.is_none() || !is_fresh => Turn::Done(self.pause(step.err().flatten(), now)),
             Spread::Written => Turn::Again,
+            Spread::Done if step.is_err() && !is_cut_off(&carriers) => Turn::Done(self.pause(step.err().flatten(), now)),
             Spread::Done | Spread::Failed => Turn::Failed,
         }
+    }
+
+    /// Goes on from memory: the Secret cannot be read.
+    fn go_on(&mut self, failure: &Failure, carried: Option<&Carried>, now: Moment) -> Turn {
+        self.tidings.secret(Some(&format!("cannot be read: {failure}")), self.memory.leaf.is_some());
+        self.renew(carried, false, now);
+        Turn::Failed
     }
 
     /// Takes a step of the Secret; fails in words. Where another replica was faster it is looked at again.
@@ -261,8 +261,8 @@ impl Keeper {
         }
     }
 
-    /// Writes the bundle to all that do not carry it.
-    async fn spread(&mut self, carriers: &Carriers, now: Moment) -> Spread {
+    /// Writes the bundle to all that do not carry it. Nothing is written that would not begin in this term.
+    async fn spread(&mut self, carriers: &Carriers, term: &Term, now: Moment) -> Spread {
         let Some(wanted) = self.memory.wanted(now) else { return Spread::Done };
         let text = to_pem(&wanted);
         let (mut missing, mut complaints, mut spread) = (0, Vec::new(), Spread::Done);
@@ -276,6 +276,9 @@ impl Keeper {
             if let Some(again) = quarrel.pause(&wanted, now) {
                 complaints.push(tidings::fought_over(carrier, found, again));
                 continue;
+            }
+            if !term.is_current() {
+                return Spread::Failed;
             }
             match self.own.bundles.write(carrier, found, &text).await {
                 Ok(()) => {
@@ -326,6 +329,11 @@ fn carried(carriers: &Carriers) -> Option<Carried> {
         all.extend(hooks.map(|hook| trusted(&hook.bundle)));
     }
     Some(Carried(all))
+}
+
+/// Whether hooks could not be read that can be soon. Who may not look at them never will.
+fn is_cut_off(carriers: &Carriers) -> bool {
+    carriers.iter().any(|(_, found)| found.as_ref().is_err_and(|failure| !matches!(failure, Failure::Refused(_))))
 }
 
 /// What a bundle says to trust: nothing, if it cannot be read.

@@ -1,5 +1,6 @@
 //! The reconcilers: which objects are looked at when, by whom, and what becomes of a plan. Only the leader runs them.
 
+mod agenda;
 pub mod budgets;
 pub mod certificates;
 pub mod desk;

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::{
     base::observed::Pod,
     cluster::{apply::Failure, facts::Facts},
-    plan::{Action, Event, Form, Kind, Patch, Plan, Target, Task},
+    plan::{Action, Event, Form, Kind, Patch, Plan, Target, Task, reporter},
     terminator::{
         classify::is_virtual,
         plan::{self as decisions, Action as Step, World},
@@ -52,7 +52,13 @@ fn in_order(pod: &Pod, steps: Vec<Step>) -> Plan {
             Step::ChangeImages(body) => patch("", body),
             Step::MarkFinished(body) => patch("status", body),
             Step::Tell(told) => {
-                let event = Event { about: about.clone(), is_warning: told.is_warning, reason: told.reason, note: told.message };
+                let event = Event {
+                    by: reporter::TERMINATOR,
+                    about: about.clone(),
+                    is_warning: told.is_warning,
+                    reason: told.reason,
+                    note: told.message,
+                };
                 match plan.first.last_mut().filter(|task| task.done.is_none()) {
                     Some(task) => task.done = Some(event),
                     None => plan.events.push(event),
@@ -61,7 +67,7 @@ fn in_order(pod: &Pod, steps: Vec<Step>) -> Plan {
             }
         };
         let note = "the work has ended, but the sidecars could not be ended".to_owned();
-        let failed = Event { about: about.clone(), is_warning: true, reason: "SidecarNotTerminated", note };
+        let failed = Event { by: reporter::TERMINATOR, about: about.clone(), is_warning: true, reason: "SidecarNotTerminated", note };
         plan.first.push(Task { action, done: None, failed: Some(failed) });
     }
     plan

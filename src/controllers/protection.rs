@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     cluster::{apply::Failure, events::Teller, lease::Term, protected::Protected},
-    plan::{Event, Kind, Target},
+    plan::{Event, Kind, Target, reporter},
     protection::{
         keys::{LABEL, UNTIL},
         kind,
@@ -102,7 +102,17 @@ impl Lifter {
             if is_news {
                 let note =
                     format!("{UNTIL}: expected a time as 2026-12-31T12:00:00Z, found {found:?}: the protection does not end by itself");
-                self.tell(Event { about: target(kind, object), is_warning: true, reason: "ProtectionEndUnreadable", note }, term).await;
+                self.tell(
+                    Event {
+                        by: reporter::PROTECTION,
+                        about: target(kind, object),
+                        is_warning: true,
+                        reason: "ProtectionEndUnreadable",
+                        note,
+                    },
+                    term,
+                )
+                .await;
             }
         }
         let Some(left) = until.left((self.wall)()) else { return EVERY };
@@ -124,7 +134,7 @@ impl Lifter {
                 let until = object.annotations.as_ref().and_then(|annotations| annotations.get(UNTIL)).cloned().unwrap_or_default();
                 tracing::info!(kind = kind.kind, namespace = %about.namespace, name = %about.name, %until, "a protection has ended");
                 let note = format!("The label {LABEL}={value} was taken off: {UNTIL}, {until}, has passed");
-                self.tell(Event { about, is_warning: false, reason: "ProtectionEnded", note }, term).await;
+                self.tell(Event { by: reporter::PROTECTION, about, is_warning: false, reason: "ProtectionEnded", note }, term).await;
                 EVERY
             }
             // It is looked at as it is now.

@@ -9,17 +9,20 @@ use std::{collections::HashMap, pin::pin, sync::Arc, time::Duration};
 
 use futures::{
     StreamExt,
-    channel::mpsc::{UnboundedSender, unbounded},
     stream::{self, FuturesUnordered},
 };
-use kube::runtime::scheduler::{ScheduleRequest, scheduler};
+use kube::runtime::scheduler::scheduler;
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Look, Planned, Planner, desk::Desk};
+use super::{
+    Look, Planned, Planner,
+    agenda::{Agenda, Done, PAUSE},
+    desk::Desk,
+};
 use crate::{
     cluster::{
         apply::{Apply, Failure},
@@ -30,8 +33,6 @@ use crate::{
     telemetry::metrics::Metrics,
 };
 
-/// How long an object has peace after a reconcile.
-const PAUSE: Duration = Duration::from_millis(200);
 /// How soon an object is looked at again that asks for it.
 const SOONEST: Duration = Duration::from_millis(100);
 /// How many objects are reconciled at a time.
@@ -55,66 +56,12 @@ pub struct Runner {
     pub metrics: Arc<Metrics>,
 }
 
-/// What a reconcile leaves.
-struct Done {
-    key: Key,
-    /// What is remembered; `None` if the object is gone.
-    desk: Option<Desk>,
-    /// When to look again, if not only when something happens.
-    again: Option<Instant>,
-}
-
 /// What became of a task.
 struct Outcome {
     action: Action,
     failure: Option<Failure>,
     /// To be told.
     event: Option<Event>,
-}
-
-/// The keys in their order of time.
-struct Agenda {
-    requests: UnboundedSender<ScheduleRequest<Key>>,
-    /// When each object has had its peace.
-    rested: HashMap<Key, Instant>,
-    /// Those that are being looked at, and whether they are to be again.
-    busy: HashMap<Key, bool>,
-}
-
-impl Agenda {
-    fn look_at(&mut self, key: Key, at: Instant) {
-        if let Some(once_more) = self.busy.get_mut(&key) {
-            *once_more = true;
-            return;
-        }
-        let run_at = self.rested.get(&key).map_or(at, |rested| at.max(*rested));
-        // The other end lives as long as this one.
-        let _ = self.requests.unbounded_send(ScheduleRequest { message: key, run_at });
-    }
-
-    /// Whether an object whose time has come may be looked at now. If not, it is again when it is no longer busy.
-    fn take(&mut self, key: &Key) -> bool {
-        if let Some(once_more) = self.busy.get_mut(key) {
-            *once_more = true;
-            return false;
-        }
-        self.busy.insert(key.clone(), false);
-        true
-    }
-
-    /// Notes what a reconcile leaves, and gives back what is to be remembered.
-    fn take_back(&mut self, done: Done) -> Option<Desk> {
-        let Done { key, desk, again } = done;
-        let (is_touched, now) = (self.busy.remove(&key) == Some(true), Instant::now());
-        match &desk {
-            Some(desk) => drop(self.rested.insert(key.clone(), desk.rests_until().into_iter().fold(now + PAUSE, Instant::max))),
-            None => drop(self.rested.remove(&key)),
-        }
-        if let Some(at) = if is_touched { Some(now) } else { again } {
-            self.look_at(key, at);
-        }
-        desk
-    }
 }
 
 impl Runner {
@@ -150,8 +97,7 @@ impl Runner {
 
     /// Reconciles for one term. Returns when the term has ended and every request is answered.
     async fn lead(&self, term: &Term, touched: &mut mpsc::UnboundedReceiver<Key>) {
-        let (requests, incoming) = unbounded();
-        let mut agenda = Agenda { requests, rested: HashMap::new(), busy: HashMap::new() };
+        let (mut agenda, incoming) = Agenda::new(self.metrics.queue.clone());
         let mut scheduler = pin!(scheduler(incoming));
         let mut running = FuturesUnordered::new();
         let mut desks: HashMap<Key, Desk> = HashMap::new();
@@ -195,7 +141,7 @@ impl Runner {
                 return Done { key, desk: None, again: None };
             }
             Err(failure) => {
-                self.metrics.reconcile_errors.inc();
+                self.metrics.queue.failed(&key);
                 tracing::warn!(?key, %failure, "what the plan depends on could not be found out");
                 let again = Instant::now() + desk.failed();
                 desk.rest(again);
@@ -204,8 +150,7 @@ impl Runner {
         };
         let (again, events) = self.carry_out(&key, planned, &mut desk, term).await;
         self.tell(&events, term).await;
-        self.metrics.reconciles.inc();
-        self.metrics.reconcile_seconds.observe(started.elapsed().as_secs_f64());
+        self.metrics.queue.done(&key, started);
         Done { key, desk: Some(desk), again }
     }
 
@@ -246,7 +191,7 @@ impl Runner {
         self.metrics.pods_without_subset.inc_by(desk.strays(tally.astray));
         let (due, mut failures) = self.write_status(plan.status, desk, term).await;
         if due.is_none() && failures.is_empty() {
-            self.metrics.places_lapsed.inc_by(u64::try_from(tally.lapsed).unwrap_or_default());
+            self.count_lapsed(key, plan.lapsed.saturating_add(tally.lapsed));
         }
         let is_cut = plan.each.len() > AT_ONCE;
         {
@@ -272,6 +217,15 @@ impl Runner {
         let rest = is_cut.then(Instant::now);
         let wanted = plan.again.map(|again| Instant::now() + Duration::try_from(again).unwrap_or_default().max(SOONEST));
         (earlier(earlier(due, retry), earlier(earlier(rest, wanted), desk.next_try(Instant::now()))), events)
+    }
+
+    fn count_lapsed(&self, key: &Key, lapsed: usize) {
+        let kind = match key {
+            Key::Budget { .. } => "budget",
+            Key::Spread { .. } => "spread",
+            Key::SidecarSet(_) | Key::Pod { .. } => return,
+        };
+        self.metrics.claims(kind).lapsed.inc_by(u64::try_from(lapsed).unwrap_or_default());
     }
 
     /// Tells what has happened, while we lead.
@@ -357,7 +311,7 @@ impl Runner {
             }
             Failure::Refused(_) | Failure::Invalid(_) | Failure::Busy(_) | Failure::Unknown(_) => {}
         }
-        self.metrics.reconcile_errors.inc();
+        self.metrics.queue.failed(key);
         tracing::warn!(?key, kind = target.kind.kind, namespace = %target.namespace, name = %target.name, %failure, "not done");
     }
 }

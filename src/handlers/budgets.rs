@@ -5,6 +5,7 @@ use serde_json::{Value, value::RawValue};
 
 use crate::{
     admission::{
+        reason::Reason,
         review::Request,
         verdict::{Decision, Denial, Outcome},
     },
@@ -32,10 +33,10 @@ fn judge(request: &Request<'_>, snapshot: &Snapshot<'_>) -> Result<Verdict, Stri
     let new = if is_write { object("object", request.object) } else { Ok(Value::Null) };
     // A budget that is going guards nothing any more, and must be able to lose its finalizers.
     if new.as_ref().is_ok_and(|new| new.pointer("/metadata/deletionTimestamp").is_some_and(Value::is_string)) {
-        return Ok(Verdict::allow());
+        return Ok(Verdict::allow_as(Reason::Valid));
     }
     if !snapshot.gates.has_budgets() {
-        return Err(OFF.to_owned());
+        return Ok(Verdict::deny(Denial::unreadable(OFF).because(Reason::Off)));
     }
     if !is_write {
         return Ok(Verdict::allow());
@@ -69,7 +70,7 @@ fn object(member: &str, object: Option<&RawValue>) -> Result<Value, String> {
 fn decision(findings: Findings) -> Decision {
     let outcome =
         if findings.errors.is_empty() { Outcome::default() } else { Outcome::Deny(Denial::invalid(field::sentence(&findings.errors))) };
-    Decision { outcome, warnings: findings.warnings, ..Decision::default() }
+    Decision { outcome, warnings: findings.warnings, ..Decision::allow(Reason::Valid) }
 }
 
 #[cfg(test)]

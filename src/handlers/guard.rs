@@ -10,11 +10,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
-use super::{Ask, Claim, Claims, Verdict, place::returned};
+use super::{Ask, Claim, Claims, Verdict, place::returned, told};
 use crate::{
     admission::{
         ask::{Answer, Question},
         edits::{Annotations, Edits},
+        reason::Reason,
         review::{Options, Request},
         verdict::{Decision, Denial, Outcome},
     },
@@ -26,6 +27,7 @@ use crate::{
         keys::JUDGED,
         subject::Subject,
     },
+    plan::{Kind, Target, reporter},
     state::Snapshot,
 };
 
@@ -33,13 +35,13 @@ use crate::{
 pub fn validate(request: &Request<'_>, snapshot: &Snapshot<'_>, _: Timestamp) -> Verdict {
     let of_pods = request.resource.group.is_empty() && request.resource.resource == "pods";
     if !of_pods || snapshot.is_leaving(&request.namespace) {
-        return Verdict::allow();
+        return free();
     }
     let verdict = match (request.operation.as_ref(), request.sub_resource.as_ref()) {
         ("DELETE", "") => delete(request, snapshot),
         ("CREATE", "eviction") => evict(request, snapshot),
         ("UPDATE", "" | "resize") => update(request, snapshot),
-        _ => Ok(Verdict::allow()),
+        _ => Ok(free()),
     };
     verdict.unwrap_or_else(|error| Verdict::deny(Denial::unreadable(error.to_string())))
 }
@@ -56,14 +58,14 @@ pub fn mark_eviction(request: &Request<'_>, snapshot: &Snapshot<'_>, now: Timest
         Outcome::Allow(_) => {
             let mut edits = Edits::of(place);
             edits.set_annotation(JUDGED, uid.clone());
-            Decision { outcome: Outcome::Allow(edits), ..decision }
+            Decision { outcome: Outcome::Allow(edits), note: "the eviction is marked as judged".to_owned(), ..decision }
         }
         Outcome::Deny(_) => decision,
     })
 }
 
 fn delete(request: &Request<'_>, snapshot: &Snapshot<'_>) -> Result<Verdict, DecodeError> {
-    let Some(old) = request.old_object else { return Ok(Verdict::allow()) };
+    let Some(old) = request.old_object else { return Ok(free()) };
     let pod: Wire = decoded(old)?;
     let mut claims = Vec::new();
     if snapshot.gates.budgets_on_delete {
@@ -74,18 +76,18 @@ fn delete(request: &Request<'_>, snapshot: &Snapshot<'_>) -> Result<Verdict, Dec
 }
 
 fn update(request: &Request<'_>, snapshot: &Snapshot<'_>) -> Result<Verdict, DecodeError> {
-    let (Some(old), Some(new)) = (request.old_object, request.object) else { return Ok(Verdict::allow()) };
+    let (Some(old), Some(new)) = (request.old_object, request.object) else { return Ok(free()) };
     if !snapshot.gates.budgets_on_update {
-        return Ok(Verdict::allow());
+        return Ok(free());
     }
     let pod = subject(&decoded(old)?, request);
     // The larger part of the work is spared for pods that are not guarded anyway.
     if is_free(&pod) {
-        return Ok(Verdict::allow());
+        return Ok(free());
     }
     match change::operation(&decoded(old)?, &decoded(new)?) {
         Some(operation) => Ok(verdict(judge_known(pod, operation, snapshot), request.is_dry_run())),
-        None => Ok(Verdict::allow()),
+        None => Ok(free()),
     }
 }
 
@@ -97,7 +99,7 @@ fn evict(request: &Request<'_>, snapshot: &Snapshot<'_>) -> Result<Verdict, Deco
         return Ok(ask_and_judge(request, is_dry_run, true));
     }
     if !snapshot.gates.budgets_on_delete {
-        return Ok(if mirrored.is_some() { Verdict::allow() } else { ask_and_judge(request, is_dry_run, true) });
+        return Ok(if mirrored.is_some() { free() } else { ask_and_judge(request, is_dry_run, true) });
     }
     match mirrored {
         // What is recorded passes again; whether this is that pod, the mirror cannot tell.
@@ -108,14 +110,24 @@ fn evict(request: &Request<'_>, snapshot: &Snapshot<'_>) -> Result<Verdict, Deco
             Ok(verdict(terms.judge((*pod).clone(), budgets, &owners), is_dry_run))
         }
         // Also of one that is going: another one of its name may be there already.
-        _ if snapshot.budgets.of_namespace(&request.namespace).next().is_none() => Ok(Verdict::allow()),
+        _ if snapshot.budgets.of_namespace(&request.namespace).next().is_none() => Ok(free()),
         _ => Ok(ask_and_judge(request, is_dry_run, false)),
     }
 }
 
 /// The request may pass when all of this is taken.
 fn verdict(claims: Vec<Claim>, is_dry_run: bool) -> Verdict {
-    if claims.is_empty() { Verdict::allow() } else { Verdict::Claim(Claims::to_pass(claims, is_dry_run)) }
+    if claims.is_empty() {
+        return free();
+    }
+    let is_guarded = claims.iter().any(|claim| matches!(claim, Claim::Budget(_)));
+    let reason = if is_guarded { Reason::Granted } else { Reason::PlaceReturned };
+    Verdict::Claim(Claims::new(claims, is_dry_run, move |_, _, _| Decision::allow(reason)))
+}
+
+/// No budget has a say.
+fn free() -> Verdict {
+    Verdict::allow_as(Reason::NotGuarded)
 }
 
 /// Whether a budget has admitted that a pod of this name goes or is changed, as far as known.
@@ -231,10 +243,14 @@ fn ask_and_judge(request: &Request<'_>, is_dry_run: bool, must_exist: bool) -> V
             Err(error) => Verdict::deny(Denial::unreadable(format!("pod {name:?}: {error}"))),
         },
         Answer::Unknown(why) if snapshot.gates.budgets_on_delete && snapshot.budgets.of_namespace(&namespace).next().is_some() => {
-            Verdict::deny(unknown(&name, &why, snapshot.gates.eviction_code.number()))
+            let denial = unknown(&name, &why, snapshot.gates.eviction_code.number());
+            let uid = snapshot.subject(&namespace, &name).map(|pod| pod.uid.to_string()).unwrap_or_default();
+            let about = Target { kind: Kind::POD, namespace: namespace.to_string(), name: name.clone(), uid };
+            let decision = Decision { events: vec![told::unanswered(reporter::BUDGET_GUARD, about, &why)], ..Decision::deny(denial) };
+            Verdict::Decided(decision.unless_dry(is_dry_run))
         }
-        Answer::Absent if must_exist => Verdict::deny(Denial::unreadable(format!("Pod {name:?} not found"))),
-        _ => Verdict::allow(),
+        Answer::Absent if must_exist => Verdict::deny(Denial::unreadable(format!("Pod {name:?} not found")).because(Reason::NotFound)),
+        _ => free(),
     };
     Verdict::Ask(Ask::then(vec![question], judge))
 }
@@ -252,7 +268,8 @@ fn leaves(pod: &Wire, namespace: &Arc<str>, snapshot: &Snapshot<'_>) -> Vec<Clai
 
 fn unknown(pod: &str, why: &str, code: u16) -> Denial {
     let message = format!("nobody can tell whether pod {pod:?} can be spared now: {why}; try again in a second");
-    if code == 429 { Denial::later(message, 1) } else { Denial { retry_after: Some(1), ..Denial::forbidden(message) } }
+    let denial = if code == 429 { Denial::later(message, 1) } else { Denial { retry_after: Some(1), ..Denial::forbidden(message) } };
+    denial.because(Reason::Unanswered)
 }
 
 #[cfg(test)]

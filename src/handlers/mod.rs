@@ -15,6 +15,7 @@ pub mod pod;
 pub mod readiness_gate;
 pub mod shadow;
 pub mod spreads;
+mod told;
 
 use jiff::Timestamp;
 

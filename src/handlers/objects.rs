@@ -8,6 +8,7 @@ use crate::{
     admission::{
         ask::{Answer, Question},
         edits::Edits,
+        reason::Reason,
         review::Request,
         verdict::{Decision, Denial, Outcome},
     },
@@ -40,7 +41,9 @@ pub fn mutate(request: &Request<'_>, _: &Snapshot<'_>, _: Timestamp) -> Verdict 
             for path in WRITTEN {
                 edits.set_member(path, &before, &after);
             }
-            Verdict::Decided(Decision { outcome: Outcome::Allow(edits), note: "defaults and hashes".to_owned(), ..Decision::default() })
+            let reason = if edits.is_empty() { Reason::Unchanged } else { Reason::Defaults };
+            let note = "defaults and hashes".to_owned();
+            Verdict::Decided(Decision { outcome: Outcome::Allow(edits), note, ..Decision::allow(reason) })
         }
         Err(error) => bad_request(&error),
     }
@@ -59,7 +62,7 @@ fn judge(request: &Request<'_>, snapshot: &Snapshot<'_>) -> Result<Verdict, Unre
     let new = read("object", request.object)?;
     // A set that is going must be able to lose its finalizers, though what it refers to may be gone before it.
     if new.pointer("/metadata/deletionTimestamp").is_some_and(Value::is_string) {
-        return Ok(Verdict::allow());
+        return Ok(Verdict::allow_as(Reason::Valid));
     }
     let old = if request.operation == "UPDATE" { Some(read("oldObject", request.old_object)?) } else { None };
     let findings = validate::validate(&new, old.as_ref(), snapshot)?;
@@ -107,14 +110,14 @@ fn with(answer: Answer, set: &SidecarSet, mut findings: Findings) -> Findings {
 fn decision(findings: &Findings) -> Decision {
     let outcome =
         if findings.errors.is_empty() { Outcome::default() } else { Outcome::Deny(Denial::invalid(field::sentence(&findings.errors))) };
-    Decision { outcome, warnings: findings.warnings.clone(), ..Decision::default() }
+    Decision { outcome, warnings: findings.warnings.clone(), ..Decision::allow(Reason::Valid) }
 }
 
 /// A quantity that is none is refused in Kubernetes' words, which do not say where it is; the warning does.
 fn bad_request(error: &Unreadable) -> Verdict {
     let said = error.to_string();
     let (message, warnings) = if error.is_quantity() { (NO_QUANTITY.to_owned(), vec![said]) } else { (said, Vec::new()) };
-    Verdict::Decided(Decision { outcome: Outcome::Deny(Denial::unreadable(message)), warnings, ..Decision::default() })
+    Verdict::Decided(Decision { warnings, ..Decision::deny(Denial::unreadable(message)) })
 }
 
 fn is_write(request: &Request<'_>) -> bool {

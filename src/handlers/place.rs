@@ -13,6 +13,7 @@ use serde_json::{Map, Value, value::RawValue};
 use crate::{
     admission::{
         ask::{Answer, Question},
+        reason::Reason,
         verdict::Denial,
     },
     base::{
@@ -198,7 +199,7 @@ fn may_matter(owner: &Owner, spreads: &[&Arc<Spread>]) -> bool {
 
 fn missing(owner: &Owner) -> Denial {
     let kind = if owner.group.is_empty() { owner.kind.to_string() } else { format!("{}.{}", owner.kind, owner.group) };
-    Denial::forbidden(format!("{kind} {:?} not found", owner.name))
+    Denial::forbidden(format!("{kind} {:?} not found", owner.name)).because(Reason::NotFound)
 }
 
 /// The place in the spread that a pod belongs to.
@@ -240,7 +241,7 @@ fn misfits(spread: &Spread, pod: impl Fn() -> Value) -> Vec<(Arc<str>, Denial)> 
     let Some(Value::Object(pod)) = patched.peek().is_some().then(pod) else { return Vec::new() };
     let misfit = |(subset, patch): (&Arc<Subset>, &Map<String, Value>)| {
         let problem = strategic_merge::merge(&mut pod.clone(), patch.clone(), POD).err()?;
-        let denial = Denial::forbidden(format!("subset {:?}: patch: {problem}", subset.name));
+        let denial = Denial::forbidden(format!("subset {:?}: patch: {problem}", subset.name)).because(Reason::PlaceMisfit);
         Some((subset.name.as_str().into(), denial))
     };
     patched.filter_map(misfit).collect()

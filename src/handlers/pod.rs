@@ -8,11 +8,13 @@ use serde_json::{Value, value::RawValue};
 use super::{
     Ask, Claim, Claims, Gain, Verdict,
     place::{Arrival, Learned, Placing, learn, placed, placing},
+    told,
 };
 use crate::{
     admission::{
         ask::{Answer, Question},
         edits::{Annotations, Edits},
+        reason::Reason,
         review::Request,
         verdict::{Decision, Denial, Outcome},
     },
@@ -49,8 +51,11 @@ pub fn explain(request: &Request<'_>, snapshot: &Snapshot<'_>, now: Timestamp, r
 
 fn begin<R: Reasons>(request: &Request<'_>, snapshot: &Snapshot<'_>, now: Timestamp, reasons: &mut R) -> Verdict {
     let is_new_pod = request.operation == "CREATE" && request.sub_resource.is_empty() && request.resource.resource == "pods";
-    if !is_new_pod || !snapshot.gates.pod_webhook {
+    if !is_new_pod {
         return Verdict::allow();
+    }
+    if !snapshot.gates.pod_webhook {
+        return Verdict::allow_as(Reason::Off);
     }
     let Some(object) = request.object else { return Verdict::deny(Denial::unreadable("request.object: missing")) };
     let read = match Meta::read(object) {
@@ -61,13 +66,16 @@ fn begin<R: Reasons>(request: &Request<'_>, snapshot: &Snapshot<'_>, now: Timest
     let meta = read.as_ref().unwrap_or(&bare);
     // The kubelet runs its mirror pods as its files say, whatever stands in the API.
     if meta.annotation(MIRROR).is_some() {
-        return Verdict::allow();
+        return Verdict::allow_as(Reason::StaticPod);
     }
     let namespace =
         [meta.namespace.as_ref(), request.namespace.as_ref(), "default"].into_iter().find(|name| !name.is_empty()).unwrap_or_default();
     let arrival = Arrival { meta, object, namespace, review: (&request.uid, now) };
     match placing(arrival, &Learned::new(), snapshot) {
-        Placing::Free => Verdict::Decided(Raw { object, meta: read.as_ref(), namespace }.decision(&Placing::Free, snapshot, now, reasons)),
+        Placing::Free => {
+            let decision = Raw { object, meta: read.as_ref(), namespace }.decision(&Placing::Free, snapshot, now, reasons);
+            Verdict::Decided(decision.unless_dry(request.is_dry_run()))
+        }
         placing => {
             let waiting = Waiting {
                 object: object.to_owned(),
@@ -94,7 +102,8 @@ impl Waiting {
     fn decision<R: Reasons>(&self, placing: &Placing, snapshot: &Snapshot<'_>, now: Timestamp, reasons: &mut R) -> Decision {
         // It was read before: the review would not have come this far.
         let meta = Meta::read(&self.object).ok().flatten();
-        Raw { object: &self.object, meta: meta.as_ref(), namespace: &self.namespace }.decision(placing, snapshot, now, reasons)
+        let raw = Raw { object: &self.object, meta: meta.as_ref(), namespace: &self.namespace };
+        raw.decision(placing, snapshot, now, reasons).unless_dry(self.is_dry_run)
     }
 
     fn go_on<R: Reasons>(self, placing: Placing, snapshot: &Snapshot<'_>, now: Timestamp, reasons: &mut R) -> Verdict {
@@ -133,19 +142,25 @@ impl Waiting {
     fn unplaced(&self, why: &str, snapshot: &Snapshot<'_>, now: Timestamp) -> Verdict {
         let mut decision = self.decision(&Placing::Nowhere, snapshot, now, &mut ());
         decision.warnings.push(format!("the pod was given no place of a WorkloadSpread: {why}"));
+        decision.reason = Reason::PlaceUnknown;
         Verdict::Decided(decision)
     }
 
     fn settled(&self, take: &Take, gains: Vec<Gain>, snapshot: &Snapshot<'_>, now: Timestamp) -> Decision {
         let gain = gains.into_iter().next().unwrap_or(Gain::Place(None));
+        let events = told::of_place(take, &gain, snapshot);
         let (placing, warning) = match gain {
             Gain::Place(place) => (placed(take, place, snapshot), None),
             Gain::Unit => (Placing::Nowhere, None),
             Gain::Unsettled(why) => (Placing::Nowhere, Some(why)),
         };
         let mut decision = self.decision(&placing, snapshot, now, &mut ());
-        decision.warnings.extend(warning.map(|why| format!("WorkloadSpread {:?} gave the pod no place: {why}", take.spread)));
-        decision
+        if let Some(why) = warning {
+            decision.warnings.push(format!("WorkloadSpread {:?} gave the pod no place: {why}", take.spread));
+            decision.reason = Reason::PlaceUnknown;
+        }
+        decision.events.extend(events);
+        decision.unless_dry(self.is_dry_run)
     }
 }
 
@@ -161,10 +176,7 @@ struct Raw<'o, 'm> {
 impl Raw<'_, '_> {
     /// What the pod becomes when its place is known.
     fn decision<R: Reasons>(self, placing: &Placing, snapshot: &Snapshot<'_>, now: Timestamp, reasons: &mut R) -> Decision {
-        match self.decided(placing, snapshot, now, reasons) {
-            Ok(decision) => decision,
-            Err(denial) => Decision { outcome: Outcome::Deny(denial), ..Decision::default() },
-        }
+        self.decided(placing, snapshot, now, reasons).unwrap_or_else(Decision::deny)
     }
 
     fn decided<R: Reasons>(self, placing: &Placing, snapshot: &Snapshot<'_>, now: Timestamp, reasons: &mut R) -> Result<Decision, Denial> {
@@ -186,11 +198,36 @@ impl Raw<'_, '_> {
                 steps(Pod { meta: &meta, object: &object, namespace }, snapshot, now, &mut edits, reasons)?
             }
         };
+        let reason = reason(placing, &decision, &edits);
         let note = match placing {
             Placing::In(_, mark) => format!("subset {}/{} {}", mark.spread, mark.subset, decision.note),
             _ => decision.note,
         };
-        Ok(Decision { outcome: Outcome::Allow(edits), note: note.trim_end().to_owned(), ..decision })
+        Ok(Decision { outcome: Outcome::Allow(edits), note: note.trim_end().to_owned(), reason, ..decision })
+    }
+}
+
+/// Why a pod that is admitted is as it is.
+fn reason(placing: &Placing, decision: &Decision, edits: &Edits) -> Reason {
+    let has_sidecars = decision.reason == Reason::Sidecars;
+    match placing {
+        Placing::In(..) if has_sidecars => Reason::SidecarsAndPlace,
+        Placing::In(..) => Reason::Place,
+        Placing::Nowhere => Reason::NoPlace,
+        _ if has_sidecars => {
+            if edits.is_empty() {
+                Reason::Unchanged
+            } else {
+                Reason::Sidecars
+            }
+        }
+        _ => {
+            if edits.is_empty() {
+                Reason::NoMatch
+            } else {
+                Reason::Marks
+            }
+        }
     }
 }
 
@@ -198,7 +235,8 @@ impl Raw<'_, '_> {
 fn after_placing(object: &RawValue, meta: &Meta<'_>, placing: &Placing, edits: &mut Edits) -> Result<Option<Box<RawValue>>, Denial> {
     let read = || serde_json::from_str::<Value>(object.get()).map_err(|error| Denial::unreadable(error.to_string()));
     let after = match placing {
-        Placing::In(subset, mark) => places::inject(&read()?, subset, mark, edits).map_err(|error| Denial::forbidden(error.to_string()))?,
+        Placing::In(subset, mark) => places::inject(&read()?, subset, mark, edits)
+            .map_err(|error| Denial::forbidden(error.to_string()).because(Reason::PlaceMisfit))?,
         Placing::Nowhere if meta.annotation(MATCHED).is_some() => unplace(&read()?, edits),
         Placing::Refused(denial) => return Err(denial.clone()),
         _ => return Ok(None),
@@ -233,10 +271,13 @@ fn sidecars<R: Reasons>(
         return Ok(Decision::default());
     }
     let injection = inject(pod, &selected, snapshot.gates, now, edits).map_err(denial)?;
-    let mut decision = Decision { warnings: injection.warnings, ..Decision::default() };
+    let warnings = injection.conflicts.iter().map(|conflict| format!("SidecarSet {}: {}", conflict.set, conflict.text)).collect();
+    let events = told::conflicts(pod.meta, pod.namespace, &selected, &injection.conflicts);
+    let mut decision = Decision { warnings, events, ..Decision::default() };
     if injection.has_containers {
         let names: Vec<&str> = selected.iter().map(|one| one.set.name.as_str()).collect();
         decision.note = format!("sidecarsets {}", names.join(","));
+        decision.reason = Reason::Sidecars;
     }
     Ok(decision)
 }
@@ -254,12 +295,12 @@ fn selected<'s, R: Reasons>(pod: Pod<'_, '_>, snapshot: &Snapshot<'s>, reasons: 
     } else {
         select(pod.meta, candidates(pod.meta, pod.namespace, snapshot.sets), labels, snapshot.tally, reasons)
     };
-    result.map_err(|error| Denial::forbidden(error.to_string()))
+    result.map_err(|error| Denial::forbidden(error.to_string()).because(Reason::Revision))
 }
 
 fn denial(error: InjectError) -> Denial {
     match error {
         InjectError::Decode(error) => Denial::unreadable(error.to_string()),
-        other => Denial::forbidden(other.to_string()),
+        other => Denial::forbidden(other.to_string()).because(Reason::Injection),
     }
 }

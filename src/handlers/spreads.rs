@@ -6,6 +6,7 @@ use serde_json::{Value, json, value::RawValue};
 use crate::{
     admission::{
         ask::{Answer, Question},
+        reason::Reason,
         review::Request,
         verdict::{Decision, Denial, Outcome},
     },
@@ -41,10 +42,10 @@ fn judge(request: &Request<'_>, snapshot: &Snapshot<'_>) -> Result<Verdict, Stri
     let new = object("object", request.object);
     // A spread that is going must be able to lose its finalizers, whatever has become of its workload.
     if new.as_ref().is_ok_and(|new| new.pointer("/metadata/deletionTimestamp").is_some_and(Value::is_string)) {
-        return Ok(Verdict::allow());
+        return Ok(Verdict::allow_as(Reason::Valid));
     }
     if !snapshot.gates.spreads {
-        return Ok(Verdict::deny(Denial::forbidden(OFF)));
+        return Ok(Verdict::deny(Denial::forbidden(OFF).because(Reason::Off)));
     }
     let is_older = match request.resource.version.as_ref() {
         "v1beta1" => false,
@@ -131,9 +132,9 @@ fn object(member: &str, object: Option<&RawValue>) -> Result<Value, String> {
 
 /// A spread that breaks a rule is a bad request, as the reference says.
 fn decision(findings: Findings) -> Decision {
-    let refused = |errors: &[Error]| Outcome::Deny(Denial::unreadable(field::sentence(errors)));
+    let refused = |errors: &[Error]| Outcome::Deny(Denial::unreadable(field::sentence(errors)).because(Reason::Validation));
     let outcome = if findings.errors.is_empty() { Outcome::default() } else { refused(&findings.errors) };
-    Decision { outcome, warnings: findings.warnings, ..Decision::default() }
+    Decision { outcome, warnings: findings.warnings, ..Decision::allow(Reason::Valid) }
 }
 
 #[cfg(test)]

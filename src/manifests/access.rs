@@ -46,7 +46,7 @@ pub(super) fn documents(rendering: &Rendering) -> Result<Vec<String>, ManifestEr
             // To name a set as the owner that its revisions go with.
             allowed("apps.kruise.io", &["sidecarsets/finalizers"], &["update"]),
             allowed("", &["pods", "pods/status"], &["patch"]),
-            allowed("events.k8s.io", &["events"], &["create"]),
+            allowed("events.k8s.io", &["events"], &["create", "patch"]),
         ]),
         ..ClusterRole::default()
     };

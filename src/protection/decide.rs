@@ -22,6 +22,8 @@ pub enum Ruling {
     Free,
     /// No, and why.
     Kept(String),
+    /// Nobody can tell, which keeps it too; what stayed open.
+    Unknown(String),
     /// The object cannot be read, and where.
     Unreadable(String),
     /// It depends on what hangs on the object.
@@ -72,7 +74,7 @@ fn cascading(cascade: Cascade, stored: &Stored, context: Context) -> Ruling {
         Cascade::Content => count::content(stored),
         Cascade::Objects => match count::objects(stored) {
             Ok(counted) => counted.into_iter().collect(),
-            Err(why) => return Ruling::Kept(context.unknown(&why)),
+            Err(why) => return Ruling::Unknown(context.unknown(&why)),
         },
         Cascade::Endpoints => vec![count::endpoints(stored, vec![stored.name.clone()])],
         Cascade::Backends => match count::backends(&stored.object) {
@@ -123,7 +125,7 @@ impl Inquiry {
     }
 
     fn unknown(&self, counted: &Counted, why: &str) -> Ruling {
-        Ruling::Kept(self.context.unknown(&format!("{}{why}", counted.unanswered)))
+        Ruling::Unknown(self.context.unknown(&format!("{}{why}", counted.unanswered)))
     }
 }
 

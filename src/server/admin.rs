@@ -2,11 +2,13 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     sync::{Arc, atomic::AtomicBool, atomic::Ordering},
 };
 
 use axum::{
     Json, Router,
+    extract::{ConnectInfo, DefaultBodyLimit},
     http::{StatusCode, header},
     response::IntoResponse,
     routing::get,
@@ -14,7 +16,13 @@ use axum::{
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::{
+    log::{EXPECTED, Filter},
+    metrics::Metrics,
+};
+
+/// A filter is no longer than this, in bytes.
+const LONGEST_FILTER: usize = 4096;
 
 /// What has to be so before the server says that it is ready. Nothing can make it ready that was not named at the start.
 #[derive(Clone, Debug, Default)]
@@ -83,6 +91,24 @@ impl Readiness {
     }
 }
 
+/// The route under which the log filter is read and changed. It is changed from the machine itself alone, which is where
+/// `kubectl port-forward` comes from: this port is plain HTTP, and whoever reaches it could silence the log.
+pub fn log_level(filter: Filter) -> Router {
+    let read = filter.clone();
+    let set = async move |ConnectInfo(from): ConnectInfo<SocketAddr>, text: String| {
+        if !from.ip().to_canonical().is_loopback() {
+            let sentence =
+                format!("the log level is changed from the pod itself, as through kubectl port-forward, not from {}\n", from.ip());
+            return (StatusCode::FORBIDDEN, sentence);
+        }
+        match filter.set(&text) {
+            Ok(()) => (StatusCode::OK, filter.text() + "\n"),
+            Err(_) => (StatusCode::BAD_REQUEST, format!("expected {EXPECTED}, found `{}`\n", text.trim())),
+        }
+    };
+    Router::new().route("/log-level", get(async move || read.text() + "\n").put(set)).layer(DefaultBodyLimit::max(LONGEST_FILTER))
+}
+
 /// Gives all objects of an offline server.
 pub type Objects = Arc<dyn Fn() -> Vec<Value> + Send + Sync>;
 
@@ -106,5 +132,32 @@ pub fn router(readiness: Readiness, metrics: Arc<Metrics>, objects: Option<Objec
     match objects {
         None => router,
         Some(objects) => router.route("/objects", get(async move || Json(json!({"apiVersion": "v1", "kind": "List", "items": objects()})))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::Body, extract::connect_info::MockConnectInfo, http::Request};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_is_not_on_this_machine_reads_the_log_level_and_changes_nothing() {
+        let (filter, _layer) = Filter::new("info").unwrap();
+        let ask = async |from: &str, method: &str| {
+            let from: SocketAddr = from.parse().unwrap();
+            let request = Request::builder().method(method).uri("/log-level").body(Body::from("off")).unwrap();
+            let answer = log_level(filter.clone()).layer(MockConnectInfo(from)).oneshot(request).await.unwrap();
+            answer.status()
+        };
+        for from in ["10.1.2.3:4", "[fd00::1]:4", "[::ffff:10.1.2.3]:4"] {
+            assert_eq!((ask(from, "PUT").await, ask(from, "GET").await), (StatusCode::FORBIDDEN, StatusCode::OK), "{from}");
+        }
+        assert_eq!(filter.text(), "info");
+        for from in ["127.0.0.1:4", "[::1]:4", "[::ffff:127.0.0.1]:4"] {
+            filter.set("info").unwrap();
+            assert_eq!((ask(from, "PUT").await, filter.text().as_str()), (StatusCode::OK, "off"), "{from}");
+        }
     }
 }

@@ -10,24 +10,30 @@ use std::{
 use axum::{
     Router,
     body::{Body, Bytes},
-    http::{HeaderValue, Response, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Response, StatusCode, header},
     routing::post,
 };
 use futures::future::{BoxFuture, join_all};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use jiff::Timestamp;
 use parking_lot::RwLock;
+use tracing::Instrument;
 
-use super::{Limits, shadow::Shadow};
+use super::{Limits, account, shadow::Shadow};
 use crate::{
     admission::{
         ask::{Answer, Question},
+        reason::Reason,
         review::{self, Request},
-        verdict::{Decision, Denial, Outcome},
+        verdict::{Decision, Denial},
     },
     handlers::{Claims, Handler, Verdict, convert},
+    plan::Event,
     state::State,
-    telemetry::metrics::{HookMetrics, Metrics},
+    telemetry::{
+        metrics::{HookMetrics, Metrics, Verdict as Answered},
+        trace,
+    },
 };
 
 /// Who answers what handlers ask. It has to give up in time for the hook to answer.
@@ -37,6 +43,9 @@ pub type Asked = Arc<dyn Fn(Question) -> BoxFuture<'static, Answer> + Send + Syn
 /// somebody waits for it.
 pub type Settled = Arc<dyn Fn(Claims) -> BoxFuture<'static, Decision> + Send + Sync>;
 
+/// Who tells those who look after objects what has happened. Returns at once.
+pub type Told = Arc<dyn Fn(Vec<Event>) + Send + Sync>;
+
 /// What decisions need beside the picture.
 #[derive(Clone, Default)]
 pub struct Outside {
@@ -44,6 +53,8 @@ pub struct Outside {
     pub asked: Option<Asked>,
     /// Without, what has to be taken is refused.
     pub settled: Option<Settled>,
+    /// Without, nobody is told of events.
+    pub told: Option<Told>,
     /// Every review is let pass as it is; what would have been done is only told.
     pub is_shadow: bool,
 }
@@ -84,7 +95,11 @@ pub fn router(
         let door = Door::new(path, metrics, limits);
         let shadow = outside.is_shadow.then(|| Shadow::new(path, metrics));
         let hook = Hook { door, handler, state: Arc::clone(state), outside: outside.clone(), shadow };
-        router = router.route(path, post(move |body: Body| hook.clone().answer(body)));
+        let answer = move |headers: HeaderMap, body: Body| {
+            let span = trace::span(&headers, path);
+            hook.clone().answer(body).instrument(span)
+        };
+        router = router.route(path, post(answer));
     }
     router
 }
@@ -98,23 +113,26 @@ pub fn conversions(metrics: &Metrics, limits: &Limits) -> Router {
 
 impl Hook {
     async fn answer(self, body: Body) -> Response<Body> {
-        let started = Instant::now();
+        let (started, _under_way) = (Instant::now(), self.door.metrics.begin());
         let body = match self.door.read(body).await {
             Ok(body) => body,
-            Err((status, sentence)) => return self.door.refuse(status, sentence),
+            Err(problem) => return self.door.refuse(problem),
         };
         let request = match review::read(&body) {
             Ok(request) => request,
-            Err(error) => return self.door.refuse(StatusCode::BAD_REQUEST, error.to_string()),
+            Err(error) => return self.door.refuse(Unread::review(error.to_string())),
         };
         let decided = tokio::time::timeout(self.door.limits.decision, self.decided(&request)).await;
         let decided = match &self.shadow {
-            Some(shadow) => Some(shadow.seen(&request, decided.ok().flatten(), &self.state.read().snapshot(), now())),
+            Some(shadow) => Some(shadow.seen(&request, decided.ok().flatten().as_ref(), &self.state.read().snapshot(), now())),
             None => decided.unwrap_or_else(|_| Some(late(&request))),
         };
-        let Some(decision) = decided else { return panicked() };
-        self.note(&request, &decision);
+        let Some(mut decision) = decided else { return panicked() };
+        if let Some(told) = self.outside.told.as_ref().filter(|_| !decision.events.is_empty()) {
+            told(std::mem::take(&mut decision.events));
+        }
         let response = json(review::write(&request.uid, &decision));
+        account::note(self.door.path, &self.door.metrics, &request, &decision);
         self.door.metrics.seconds.observe(started.elapsed().as_secs_f64());
         response
     }
@@ -140,8 +158,12 @@ impl Hook {
 
     async fn ask(&self, questions: Vec<Question>) -> Vec<Answer> {
         let Some(asked) = &self.outside.asked else { return questions.iter().map(|_| Answer::nobody()).collect() };
-        let answers = join_all(questions.into_iter().map(|question| asked(question))).await;
+        let begun = Instant::now();
+        let answers = join_all(questions.into_iter().map(|question| asked(question)))
+            .instrument(trace::part(|| tracing::error_span!("questions")))
+            .await;
         for answer in &answers {
+            self.door.metrics.asked(!matches!(answer, Answer::Unknown(_)), begun.elapsed());
             if let Answer::Unknown(why) = answer {
                 tracing::warn!(hook = self.door.path, "a question was not answered: {why}");
             }
@@ -151,31 +173,13 @@ impl Hook {
 
     async fn settle(&self, claims: Claims) -> Decision {
         match &self.outside.settled {
-            Some(settled) => settled(claims).await,
-            None => Decision { outcome: Outcome::Deny(Denial::forbidden("there is nothing to take it from")), ..Decision::default() },
+            Some(settled) => settled(claims).instrument(trace::part(|| tracing::error_span!("claims"))).await,
+            None => Decision::deny(Denial::forbidden("there is nothing to take it from").because(Reason::Unsettled)),
         }
     }
 
     fn guard<T>(&self, request: &Request<'_>, decide: impl FnOnce() -> T) -> Option<T> {
         self.door.guard(decide, || format!("uid {}, namespace {}, name {}", request.uid, request.namespace, request.name))
-    }
-
-    fn note(&self, request: &Request<'_>, decision: &Decision) {
-        let (namespace, name, user) = (&request.namespace, &request.name, &request.user_info.username);
-        let (hook, metrics) = (self.door.path, &self.door.metrics);
-        match &decision.outcome {
-            Outcome::Deny(denial) => {
-                metrics.denied.inc();
-                tracing::info!(hook, %namespace, %name, %user, dry_run = request.dry_run, "denied: {}", denial.message);
-            }
-            Outcome::Allow(edits) if edits.is_empty() => {
-                metrics.allowed.inc();
-            }
-            Outcome::Allow(_) => {
-                metrics.patched.inc();
-                tracing::debug!(hook, %namespace, %name, %user, dry_run = request.dry_run, "patched: {}", decision.note);
-            }
-        }
     }
 }
 
@@ -185,20 +189,20 @@ impl Door {
     }
 
     async fn convert(self, body: Body) -> Response<Body> {
-        let started = Instant::now();
+        let (started, _under_way) = (Instant::now(), self.metrics.begin());
         let body = match self.read(body).await {
             Ok(body) => body,
-            Err((status, sentence)) => return self.refuse(status, sentence),
+            Err(problem) => return self.refuse(problem),
         };
         let converted = match self.guard(|| convert::answer(&body), || "a conversion".to_owned()) {
             Some(Ok(converted)) => converted,
-            Some(Err(error)) => return self.refuse(StatusCode::BAD_REQUEST, error.to_string()),
+            Some(Err(error)) => return self.refuse(Unread::review(error.to_string())),
             None => return panicked(),
         };
         match &converted.outcome {
-            Ok(_) => drop(self.metrics.allowed.inc()),
+            Ok(_) => self.metrics.answered(Answered::Allowed, Reason::Converted.word()),
             Err(problem) => {
-                self.metrics.denied.inc();
+                self.metrics.answered(Answered::Denied, Reason::Unreadable.word());
                 tracing::warn!(hook = self.path, "not converted: {problem}");
             }
         }
@@ -211,28 +215,47 @@ impl Door {
         let decided = catch_unwind(AssertUnwindSafe(decide)).ok();
         if decided.is_none() {
             self.metrics.panics.inc();
+            self.metrics.answered(Answered::Panicked, "panic");
             tracing::error!(hook = self.path, review = whose(), "the handler panicked");
         }
         decided
     }
 
-    /// The body, or the status and sentence to refuse it with.
-    async fn read(&self, body: Body) -> Result<Bytes, (StatusCode, String)> {
+    /// The body, or why there is none.
+    async fn read(&self, body: Body) -> Result<Bytes, Unread> {
         let collected = tokio::time::timeout(self.limits.body_time, Limited::new(body, self.limits.body).collect()).await;
-        match collected {
-            Ok(Ok(body)) => Ok(body.to_bytes()),
+        let (status, reason, sentence) = match collected {
+            Ok(Ok(body)) => return Ok(body.to_bytes()),
             Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                Err((StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {} bytes", self.limits.body)))
+                (StatusCode::PAYLOAD_TOO_LARGE, "too-large", format!("the body is larger than {} bytes", self.limits.body))
             }
-            Ok(Err(error)) => Err((StatusCode::BAD_REQUEST, format!("the body did not arrive: {error}"))),
-            Err(_) => Err((StatusCode::REQUEST_TIMEOUT, format!("the body did not arrive within {} s", self.limits.body_time.as_secs()))),
-        }
+            Ok(Err(error)) => (StatusCode::BAD_REQUEST, "broken-off", format!("the body did not arrive: {error}")),
+            Err(_) => {
+                let sentence = format!("the body did not arrive within {} s", self.limits.body_time.as_secs());
+                (StatusCode::REQUEST_TIMEOUT, "slow", sentence)
+            }
+        };
+        Err(Unread { status, reason, sentence })
     }
 
-    fn refuse(&self, status: StatusCode, sentence: String) -> Response<Body> {
-        self.metrics.unreadable.inc();
-        tracing::info!(hook = self.path, status = status.as_u16(), "{sentence}");
+    fn refuse(&self, Unread { status, reason, sentence }: Unread) -> Response<Body> {
+        self.metrics.answered(Answered::Unreadable, reason);
+        tracing::info!(hook = self.path, status = status.as_u16(), reason, "{sentence}");
         text(status, sentence)
+    }
+}
+
+/// Why a body is not answered, and with what it is refused.
+struct Unread {
+    status: StatusCode,
+    /// For who counts.
+    reason: &'static str,
+    sentence: String,
+}
+
+impl Unread {
+    fn review(sentence: String) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, reason: "review", sentence }
     }
 }
 
@@ -240,7 +263,7 @@ impl Door {
 fn late(request: &Request<'_>) -> Decision {
     let text = "the API server did not answer our questions in time: nobody can tell now; try again in a second";
     let denial = if request.sub_resource == "eviction" { Denial::later(text, 1) } else { Denial::forbidden(text) };
-    Decision { outcome: Outcome::Deny(denial), ..Decision::default() }
+    Decision::deny(denial.because(Reason::Late))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the clock of admission is read here and nowhere else")]

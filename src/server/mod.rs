@@ -1,5 +1,6 @@
 //! The admission server: bytes in, bytes out, and what must not break it (DESIGN §8).
 
+mod account;
 pub mod admin;
 pub mod authority;
 pub mod certs;

@@ -48,7 +48,7 @@ impl Outside {
                 question => asked(question),
             }) as Asked
         });
-        Self { asked, settled, is_shadow: true }
+        Self { asked, settled, told: None, is_shadow: true }
     }
 }
 
@@ -59,8 +59,8 @@ impl Shadow {
     }
 
     /// Tells what would have been done; `None` if there was no decision. The answer, whatever it was, is that the request may pass.
-    pub fn seen(&self, request: &Request<'_>, decided: Option<Decision>, snapshot: &Snapshot<'_>, now: Timestamp) -> Decision {
-        let (metrics, why) = match &decided {
+    pub fn seen(&self, request: &Request<'_>, decided: Option<&Decision>, snapshot: &Snapshot<'_>, now: Timestamp) -> Decision {
+        let (metrics, why) = match decided {
             None => (&self.metrics.failed, Some("nobody knows: there was no decision".to_owned())),
             Some(decision) => match judged(request, decision, snapshot, now) {
                 Would::Allow => (&self.metrics.allowed, None),

@@ -26,9 +26,21 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Limits, streams::Streams};
+use crate::telemetry::metrics::ConnectionMetrics;
 
-/// Serves `router` on `listener` until `stop`, then lets requests under way finish.
-pub async fn serve(listener: TcpListener, tls: TlsAcceptor, router: Router, limits: Limits, stop: CancellationToken) {
+/// What is behind a listener.
+#[derive(Clone)]
+pub struct Door {
+    /// Shakes hands.
+    pub tls: TlsAcceptor,
+    /// Answers.
+    pub router: Router,
+    /// Where connections are counted.
+    pub counted: ConnectionMetrics,
+}
+
+/// Serves what is behind the door on `listener` until `stop`, then lets requests under way finish.
+pub async fn serve(listener: TcpListener, door: Door, limits: Limits, stop: CancellationToken) {
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
     let shaking = Arc::new(Mutex::new(Handshakes::default()));
@@ -40,7 +52,7 @@ pub async fn serve(listener: TcpListener, tls: TlsAcceptor, router: Router, limi
         match accepted {
             Ok((socket, _)) => {
                 let connection = Connection { limits: limits.clone(), stop: stop.clone(), cut: cut.clone(), shaking: Arc::clone(&shaking) };
-                connections.spawn(connection.run(socket, tls.clone(), router.clone()));
+                connections.spawn(connection.run(socket, door.clone()));
             }
             // Out of file descriptors, most likely: others have to end first.
             Err(error) => {
@@ -66,10 +78,11 @@ struct Connection {
 }
 
 impl Connection {
-    async fn run(self, socket: TcpStream, tls: TlsAcceptor, router: Router) {
+    async fn run(self, socket: TcpStream, Door { tls, router, counted }: Door) {
+        let _open = counted.begin();
         let shaken = tokio::select! {
             () = self.stop.cancelled() => return,
-            shaken = self.handshake(socket, tls) => shaken,
+            shaken = self.handshake(socket, tls, &counted) => shaken,
         };
         let Some(stream) = shaken else { return };
         let requests = Arc::new(AtomicU64::new(0));
@@ -96,16 +109,22 @@ impl Connection {
         }
     }
 
-    async fn handshake(&self, socket: TcpStream, tls: TlsAcceptor) -> Option<TlsStream<TcpStream>> {
+    async fn handshake(&self, socket: TcpStream, tls: TlsAcceptor, counted: &ConnectionMetrics) -> Option<TlsStream<TcpStream>> {
         let _ = socket.set_nodelay(true);
         // Silent clients wait here, where they are no handshake yet. (`readable` would not do: it also ends without a byte.)
         timeout(self.limits.headers, socket.peek(&mut [0])).await.ok()?.ok()?;
         let begun = Handshakes::begin(&self.shaking, self.limits.handshakes);
         let shaken = tokio::select! {
-            shaken = timeout(self.limits.handshake, tls.accept(socket)) => shaken.ok()?,
-            () = begun.cut.cancelled() => return None,
+            shaken = timeout(self.limits.handshake, tls.accept(socket)) => shaken.map_err(|_| "it took too long".to_owned()),
+            () = begun.cut.cancelled() => Err("too many shake hands".to_owned()),
         };
-        shaken.inspect_err(|error| tracing::debug!(%error, "handshake failed")).ok()
+        let shaken = shaken.and_then(|shaken| shaken.map_err(|error| error.to_string()));
+        shaken
+            .inspect_err(|problem| {
+                counted.handshakes_failed.inc();
+                tracing::debug!(problem, "handshake failed");
+            })
+            .ok()
     }
 }
 

@@ -33,6 +33,8 @@ const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 pub struct Entry {
     /// Name of the set.
     pub name: String,
+    /// What tells it from an earlier one of its name.
+    pub uid: String,
     /// Which pods; a set that names none selects none.
     pub selector: Option<Selector>,
     /// Which namespaces, or all of them.
@@ -91,6 +93,7 @@ impl Entry {
             selector: selector.filter(|selector| !selector.is_empty()),
             namespaces,
             is_paused: set.spec.injection_strategy.paused,
+            uid: set.metadata.uid.clone().unwrap_or_default(),
             canary_of: annotation(&set, CANARY_BASE).filter(|base| is_canary && !base.is_empty()),
             choice,
             content: Content::of(&set),

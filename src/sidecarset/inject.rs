@@ -15,7 +15,7 @@ use super::{
     keys::{HASH, HASH_WITHOUT_IMAGE, INJECTED_LIST, IS_INJECTED},
     metadata::{self, MetadataError},
     notes::{self, Injected, NoteError, Notes, Which},
-    place::{Added, Placement},
+    place::{Added, Conflict, Placement},
     resources::{ResourcesError, TargetResources},
     select::Selected,
     shared::{App, Apps, Shares, merged, target_resources},
@@ -68,8 +68,8 @@ pub enum InjectError {
 pub struct Injection {
     /// Whether any container was added.
     pub has_containers: bool,
-    /// What to tell the client.
-    pub warnings: Vec<String>,
+    /// Containers whose names met.
+    pub conflicts: Vec<Conflict>,
 }
 
 /// Injects `selected` into `pod`, as `edits`.
@@ -87,15 +87,15 @@ pub fn inject(
         build.add_all(one, edits)?;
     }
     let Build { mut placement, injected, volumes, .. } = build;
-    let warnings = std::mem::take(&mut placement.warnings);
+    let conflicts = std::mem::take(&mut placement.conflicts);
     if injected.is_empty() {
-        return Ok(Injection { has_containers: false, warnings });
+        return Ok(Injection { has_containers: false, conflicts });
     }
     placement.write(pod.object, gates.sort_sidecars_by_name, edits);
     write_volumes(spec.volumes.as_deref(), &volumes, edits);
     write_secrets(spec.image_pull_secrets.as_deref(), selected, edits);
     write_notes(pod, selected, &injected, now, edits)?;
-    Ok(Injection { has_containers: true, warnings })
+    Ok(Injection { has_containers: true, conflicts })
 }
 
 /// What an annotation is by now.

@@ -42,6 +42,7 @@ pub mod select;
 pub mod shape;
 pub mod shared;
 pub mod status;
+pub mod stuck;
 pub mod tell;
 pub mod upgrade;
 pub mod v1alpha1;

@@ -25,12 +25,21 @@ pub struct Added<'b> {
     pub json: String,
 }
 
+/// A container of a set has the name of another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// The set.
+    pub set: String,
+    /// Which container, what of it is done, and why.
+    pub text: String,
+}
+
 /// The containers of a pod, its own and those to add.
 pub struct Placement<'b> {
     regular: List<'b>,
     init: List<'b>,
-    /// What the client should know.
-    pub warnings: Vec<String>,
+    /// Names that met.
+    pub conflicts: Vec<Conflict>,
 }
 
 struct List<'b> {
@@ -48,7 +57,7 @@ impl<'b> Placement<'b> {
         Self {
             regular: list("containers", spec.containers.as_deref()),
             init: list("initContainers", spec.init_containers.as_deref()),
-            warnings: Vec::new(),
+            conflicts: Vec::new(),
         }
     }
 
@@ -63,18 +72,20 @@ impl<'b> Placement<'b> {
     pub fn has_room(&mut self, set: &'b str, name: &str, is_init: bool) -> bool {
         let origins = self.regular.origin.iter().chain(&self.init.origin);
         if let Some(by) = origins.into_iter().find(|(taken, _)| taken == name).map(|(_, by)| *by) {
-            self.warnings
-                .push(format!("SidecarSet {set}: container {name} is not injected: SidecarSet {by} has brought one of that name before"));
+            let text = format!("container {name} is not injected: SidecarSet {by} has brought one of that name before");
+            self.conflicts.push(Conflict { set: set.to_owned(), text });
             return false;
         }
         let [own, other] = if is_init { [&self.init, &self.regular] } else { [&self.regular, &self.init] };
         if named(other.own, name).is_some() {
             let kind = if is_init { "a regular" } else { "an init" };
-            self.warnings.push(format!("SidecarSet {set}: the pod has {kind} container named {name} too, which no pod may have"));
+            let text = format!("the pod has {kind} container named {name} too, which no pod may have");
+            self.conflicts.push(Conflict { set: set.to_owned(), text });
         }
         let replaced = named(own.own, name).map(|(_, container)| container);
         if replaced.is_some_and(|container| App::read(container).is_ok_and(|app| !app.has_mark)) {
-            self.warnings.push(format!("SidecarSet {set}: container {name} takes the place of the pod's own container of that name"));
+            let text = format!("container {name} takes the place of the pod's own container of that name");
+            self.conflicts.push(Conflict { set: set.to_owned(), text });
         }
         self.list(is_init).origin.push((Cow::Owned(name.to_owned()), set));
         true

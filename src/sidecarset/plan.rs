@@ -17,6 +17,7 @@ use super::{
     revision::Revision,
     rollout::Rollout,
     status::{self, Behind, Counts, Why},
+    stuck::Stuck,
     tell, upgrade,
 };
 use crate::plan::{Action, Form, Kind, Patch, Plan, Target, Task};
@@ -85,6 +86,10 @@ pub fn plan(picture: &Picture, circumstances: &Circumstances<'_>) -> Plan {
         ..status::status(&rollout.set, counts, &behind, problem.as_deref(), now)
     };
     plan.events.extend(tell::events(rollout, &behind, &status, [registration.overflow.as_deref(), problem.as_deref()]));
+    let down = found.iter().filter(|pod| pod.is_touched && !pod.is_available).map(|pod| &**pod.member);
+    let stuck = Stuck::find(rollout, down, now);
+    plan.events.extend(stuck.event(rollout, behind.count(Why::MaxUnavailable) > 0));
+    plan.again = stuck.next;
     write_history(rollout, registration, circumstances.own_namespace, &mut plan);
     plan.status = (rollout.set.status.as_ref() != Some(&status)).then(|| status_patch(rollout, &status));
     plan

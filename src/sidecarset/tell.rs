@@ -7,7 +7,7 @@ use super::{
     rollout::Rollout,
     status::{Behind, UPDATED, Why},
 };
-use crate::plan::{Action, Event, Kind, Target, Task};
+use crate::plan::{Action, Event, Kind, Target, Task, reporter};
 
 /// The reason of the condition when nothing is left to do.
 const ALL_DONE: &str = "AllPodsUpdatedAndReady";
@@ -21,7 +21,7 @@ pub fn target(rollout: &Rollout) -> Target {
 /// The events of the set itself.
 pub fn events(rollout: &Rollout, behind: &Behind<'_>, status: &SidecarSetStatus, [overflow, problem]: [Option<&str>; 2]) -> Vec<Event> {
     let about = target(rollout);
-    let event = |is_warning, reason, note| Event { about: about.clone(), is_warning, reason, note };
+    let event = |is_warning, reason, note| Event { by: reporter::SIDECAR_SETS, about: about.clone(), is_warning, reason, note };
     let mut events = Vec::new();
     let stuck = behind.count(Why::NotUpgradable);
     if stuck > 0 {
@@ -52,26 +52,33 @@ pub fn not_upgradable(rollout: &Rollout, member: &Member) -> Event {
         "SidecarSet {}: more than images has changed since the pod was made, so its sidecars stay as they are until it is made anew",
         rollout.name
     );
-    Event { about: change::target(member), is_warning: false, reason: "SidecarSetNotUpgradable", note }
+    Event { by: reporter::SIDECAR_SETS, about: change::target(member), is_warning: false, reason: "SidecarSetNotUpgradable", note }
 }
 
 /// A step of the set's history; if it is refused, the set says so, since nothing else is done before it.
 pub fn if_not_recorded(action: Action, rollout: &Rollout) -> Task {
     let note = "the revision could not be recorded, and nothing is rolled out before it is".to_owned();
-    let failed = Event { about: target(rollout), is_warning: true, reason: "RevisionNotRecorded", note };
+    let failed = Event { by: reporter::SIDECAR_SETS, about: target(rollout), is_warning: true, reason: "RevisionNotRecorded", note };
     Task { failed: Some(failed), ..Task::of(action) }
 }
 
 /// A change of a pod; if it is refused, the pod says so.
 pub fn if_refused(action: Action, member: &Member) -> Task {
     let note = "the sidecars could not be updated in place".to_owned();
-    let failed = Event { about: change::target(member), is_warning: true, reason: "SidecarSetUpdateFailed", note };
+    let failed =
+        Event { by: reporter::SIDECAR_SETS, about: change::target(member), is_warning: true, reason: "SidecarSetUpdateFailed", note };
     Task { action, done: None, failed: Some(failed) }
 }
 
 /// The end of a hot upgrade is told on the pod.
 pub fn with_reset_events(action: Action, member: &Member) -> Task {
-    let event = |is_warning, reason, note: &str| Event { about: change::target(member), is_warning, reason, note: note.to_owned() };
+    let event = |is_warning, reason, note: &str| Event {
+        by: reporter::SIDECAR_SETS,
+        about: change::target(member),
+        is_warning,
+        reason,
+        note: note.to_owned(),
+    };
     Task {
         action,
         done: Some(event(false, "ResetContainerSucceed", "reset sidecar container image empty successfully")),

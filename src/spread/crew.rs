@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::admission::verdict::Denial;
+use crate::admission::{reason::Reason, verdict::Denial};
 
 /// The pods of one revision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,7 +73,7 @@ pub fn wait(spread: &str) -> Denial {
         "WorkloadSpread {spread:?}: there would be more pods than the ReplicaSet wants, if all come that were given a place; \
          one of them has been lost, and its place is free again within half a minute"
     );
-    Denial::later(text, 1)
+    Denial::later(text, 1).because(Reason::PlaceAwaited)
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use super::{
     pod::Pod,
     tell,
 };
-use crate::plan::{Action, Event, Form, Kind, Patch, Plan, Target, Task};
+use crate::plan::{Action, Event, Form, Kind, Patch, Plan, Target, Task, reporter};
 
 /// How many costs are written by one plan. The next one has to wait for them, and with it the counts.
 const COSTS: usize = 100;
@@ -253,7 +253,7 @@ fn moves<'p>(spread: &Spread, found: &Found<'p>) -> Vec<(usize, &'p Arc<Pod>)> {
 fn moved(spread: &Spread, moves: &[(usize, &Arc<Pod>)]) -> Vec<Event> {
     let of = |(index, subset): (usize, &Arc<super::api::Subset>)| {
         let note = format!("pods of subset {:?} that find no node are deleted, to be made anew in the next one", subset.name);
-        let event = Event { about: target(spread), is_warning: false, reason: "PodsMoved", note };
+        let event = Event { by: reporter::SPREADS, about: target(spread), is_warning: false, reason: "PodsMoved", note };
         moves.iter().any(|(of, _)| *of == index).then_some(event)
     };
     spread.rules.subsets.iter().enumerate().filter_map(of).collect()

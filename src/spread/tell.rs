@@ -5,11 +5,14 @@
 use super::{
     adaptive::is_closed,
     api::SubsetStatus,
-    index::limit,
+    index::{Spread, limit},
     picture::Picture,
     plan::{Found, target},
 };
-use crate::plan::Event;
+use crate::{
+    admission::{reason::Reason, verdict::Denial},
+    plan::{Event, reporter},
+};
 
 /// The subsets in a line: `zone-a 10/10, zone-b 3/10, rest 7`, and what is odd.
 pub fn summary(picture: &Picture, subsets: &[SubsetStatus], astray: usize) -> String {
@@ -30,7 +33,7 @@ pub fn summary(picture: &Picture, subsets: &[SubsetStatus], astray: usize) -> St
 /// What is told.
 pub fn events(picture: &Picture, found: &Found<'_>) -> Vec<Event> {
     let about = target(&picture.spread);
-    let event = |is_warning, reason, note: String| Event { about: about.clone(), is_warning, reason, note };
+    let event = |is_warning, reason, note: String| Event { by: reporter::SPREADS, about: about.clone(), is_warning, reason, note };
     let mut events: Vec<_> = problems(picture).map(|problem| event(true, "InvalidSpec", problem)).collect();
     // Nothing else is done about one that names no workload.
     let subsets = picture.spread.rules.subsets.iter().filter(|_| picture.spread.rules.target.is_some());
@@ -59,6 +62,30 @@ pub fn events(picture: &Picture, found: &Found<'_>) -> Vec<Event> {
         events.push(event(false, "PodsWithoutSubset", note.to_owned()));
     }
     events
+}
+
+/// A new pod found no place: all subsets are full, or closed.
+pub fn full(spread: &Spread) -> Event {
+    warning(spread, "NoPlace", "a new pod was given no place: all subsets are full or closed, and it goes wherever it fits".to_owned())
+}
+
+/// Nobody could tell whether there is a place for a new pod, or take it.
+pub fn unsettled(spread: &Spread, why: &str) -> Event {
+    warning(spread, "PlaceUnsettled", format!("a pod goes without its place being counted, for nobody could tell: {why}"))
+}
+
+/// A new pod was refused; nothing if it will pass by itself.
+pub fn refused(spread: &Spread, denial: &Denial) -> Option<Event> {
+    let reason = match denial.grounds {
+        Reason::PlaceMisfit => "PatchMisfit",
+        Reason::Unsettled => "PlaceUnsettled",
+        _ => return None,
+    };
+    Some(warning(spread, reason, format!("a new pod was refused: {}", denial.message)))
+}
+
+fn warning(spread: &Spread, reason: &'static str, note: String) -> Event {
+    Event { by: reporter::SPREADS, about: target(spread), is_warning: true, reason, note }
 }
 
 /// What of the spread cannot be used.

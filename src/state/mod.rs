@@ -142,6 +142,20 @@ impl<'s> Snapshot<'s> {
         self.rollouts.keys().cloned().map(Key::SidecarSet).chain(self.finished.keys().cloned()).chain(budgets).chain(spreads)
     }
 
+    /// How many objects of each kind are kept, for who counts.
+    pub fn counts(&self) -> [(&'static str, usize); 8] {
+        [
+            ("sidecarset", self.sets.len()),
+            ("revision", self.revisions.len()),
+            ("namespace", self.namespaces.len()),
+            ("pod", self.subjects.len()),
+            ("member", self.members.len()),
+            ("budget", self.budgets.all().count()),
+            ("spread", self.spreads.all().count()),
+            ("workload", self.workloads.len() + self.jobs.len()),
+        ]
+    }
+
     /// Labels of a namespace; `None` if there is no such namespace, as far as known.
     pub fn namespace_labels(&self, name: &str) -> Option<&'s BTreeMap<String, String>> {
         self.namespaces.get(name)

@@ -31,6 +31,16 @@ pub struct Workloads {
 }
 
 impl Workloads {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.by_namespace.values().map(BTreeMap::len).sum()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.by_namespace.values().all(BTreeMap::is_empty)
+    }
+
     /// Whether all workloads of this kind are known.
     pub fn is_mirrored(&self, group: &str, kind: &str) -> bool {
         BUILT_IN.contains(&[group, kind]) || self.mirrored.iter().any(|[g, k]| g == group && k == kind)

@@ -1,10 +1,18 @@
-//! Every number that the server counts, in one struct. Labels are bounded: hooks and verdicts, never names of objects.
+//! Every number that the server tells, in one struct. Labels are bounded: hooks, words and kinds, never names of objects.
+//!
+//! The names are an interface: dashboards and alerts (`manifests/monitoring`) are made of them, and a test holds those against these.
 
-use std::fmt::Write as _;
+mod claims;
+mod labels;
+mod queue;
+mod reviews;
+mod watches;
 
-use parking_lot::RwLock;
+use std::fmt::{self, Write as _};
+
+use parking_lot::{Mutex, RwLock};
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text::encode},
+    encoding::text::encode,
     metrics::{
         counter::Counter,
         family::{Family, MetricConstructor},
@@ -13,15 +21,36 @@ use prometheus_client::{
     },
     registry::Registry,
 };
+use tokio::time::Instant;
+
+pub use self::{
+    claims::ClaimMetrics,
+    queue::QueueMetrics,
+    reviews::{HookMetrics, InFlight, ShadowMetrics, Verdict},
+    watches::{Watch, WatchMetrics},
+};
+use self::{
+    claims::Claims,
+    labels::{Build, Ended, OfHook, OfKind},
+    reviews::Reviews,
+};
+use super::process::Process;
 
 /// All metrics.
 #[derive(Debug)]
 pub struct Metrics {
     registry: RwLock<Registry>,
-    reviews: Family<Review, Counter>,
-    seconds: Family<OfHook, Histogram, Buckets>,
-    panics: Family<OfHook, Counter>,
-    shadow_reviews: Family<ShadowReview, Counter>,
+    reviews: Reviews,
+    claims: Claims,
+    process: Process,
+    objects: Family<OfKind, Gauge>,
+    events: Family<Ended, Counter>,
+    log_lines_dropped: Counter,
+    reckoned: Reckoned,
+    /// The reconcilers' queue.
+    pub queue: QueueMetrics,
+    /// Whether the picture is kept up to date.
+    pub watches: WatchMetrics,
     /// Seconds since 1970 at which the serving certificate ends.
     pub certificate_expiry: Gauge,
     /// Certificate files that could not be loaded, since the start.
@@ -34,218 +63,216 @@ pub struct Metrics {
     pub bundles_missing: Gauge,
     /// Times that a bundle was written to a configuration or a definition.
     pub bundle_writes: Counter,
+    /// Connections of clients.
+    pub connections: ConnectionMetrics,
     /// Times that changed manifest files could not be read.
     pub manifest_errors: Counter,
     /// Stored objects that cannot be used.
     pub unusable: Counter,
-    /// Watches that ended and were begun again.
-    pub watch_restarts: Counter,
-    /// Times that an object was looked at by its reconciler.
-    pub reconciles: Counter,
-    /// What reconcilers wanted done and was not.
-    pub reconcile_errors: Counter,
-    /// From a look at an object to the last answer about it.
-    pub reconcile_seconds: Histogram,
     /// Running pods that were changed.
     pub pod_changes: Counter,
-    /// Pods that were given a place in a subset and did not come in time.
-    pub places_lapsed: Counter,
     /// Pods of spread workloads that are in no subset; counted by the replica that leads.
     pub pods_without_subset: Gauge,
     /// Pods that found no node and were deleted, to be made anew in another subset.
     pub pods_moved: Counter,
     /// Budgets that say of themselves that they do not guard all that they select.
     pub budgets_not_enforcing: Gauge,
-    /// Requests that were refused because something could not be taken for them.
-    pub claims_refused: Counter,
-    /// Times that what requests claim was written; several may share one.
-    pub claim_writes: Counter,
     /// 1 while this replica leads, else 0.
     pub leader: Gauge,
     /// Times that this replica became the leader or ceased to be it.
     pub leader_transitions: Counter,
 }
 
-/// The metrics of one hook, looked up once.
-#[derive(Clone, Debug)]
-pub struct HookMetrics {
-    /// Reviews answered without a change.
-    pub allowed: Counter,
-    /// Reviews answered with a patch.
-    pub patched: Counter,
-    /// Reviews refused.
-    pub denied: Counter,
-    /// Bodies that were no review.
-    pub unreadable: Counter,
-    /// Handlers that panicked.
-    pub panics: Counter,
-    /// From the first byte of the body to the answer.
-    pub seconds: Histogram,
+/// What is counted of connections.
+#[derive(Clone, Debug, Default)]
+pub struct ConnectionMetrics {
+    open: Gauge,
+    /// Clients that began to shake hands, and with which no TLS connection came about.
+    pub handshakes_failed: Counter,
 }
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Review {
-    hook: String,
-    verdict: &'static str,
+impl ConnectionMetrics {
+    /// Counts a connection as open, until what is given back is dropped.
+    pub fn begin(&self) -> InFlight {
+        InFlight::begin(&self.open)
+    }
 }
 
-/// What would have been done about the reviews of one hook by a server that only watches.
-#[derive(Clone, Debug)]
-pub struct ShadowMetrics {
-    /// Nothing.
-    pub allowed: Counter,
-    /// A change.
-    pub patched: Counter,
-    /// Less than was done by whoever was there before.
-    pub left_out: Counter,
-    /// A refusal.
-    pub denied: Counter,
-    /// Nobody knows: there was no decision in time, or the handler panicked.
-    pub failed: Counter,
+/// What is reckoned when somebody asks.
+#[derive(Default)]
+struct Reckoned(Mutex<Vec<Reckon>>);
+
+type Reckon = Box<dyn Fn(&Metrics) + Send + Sync>;
+
+impl fmt::Debug for Reckoned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reckoned").finish_non_exhaustive()
+    }
 }
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ShadowReview {
-    hook: String,
-    would: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfHook {
-    hook: String,
-}
-
+/// Times from 25 µs, which a review takes, to the 10 s after which the API server waits for none.
 #[derive(Clone, Debug)]
 struct Buckets;
 
+impl Buckets {
+    fn short() -> Histogram {
+        let bounds = [25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 500e-3];
+        Histogram::new(bounds.into_iter().chain([1.0, 2.5, 5.0, 10.0]))
+    }
+}
+
 impl MetricConstructor<Histogram> for Buckets {
     fn new_metric(&self) -> Histogram {
-        Histogram::new([25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 50e-3, 250e-3, 1.0, 5.0])
+        Self::short()
     }
+}
+
+/// A count, as gauges want it.
+pub(super) fn number(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 impl Metrics {
     /// All at zero.
     pub fn new() -> Self {
-        let mut registry = Registry::with_prefix("outrigger");
         let metrics = Self {
-            reviews: Family::default(),
-            seconds: Family::new_with_constructor(Buckets),
-            panics: Family::default(),
-            shadow_reviews: Family::default(),
+            registry: RwLock::new(Registry::default()),
+            reviews: Reviews::default(),
+            claims: Claims::default(),
+            process: Process::default(),
+            objects: Family::default(),
+            events: Family::default(),
+            log_lines_dropped: Counter::default(),
+            reckoned: Reckoned::default(),
+            queue: QueueMetrics::default(),
+            watches: WatchMetrics::default(),
             certificate_expiry: Gauge::default(),
             certificate_errors: Counter::default(),
             certificate_unusable: Gauge::default(),
             authority_expiry: Gauge::default(),
             bundles_missing: Gauge::default(),
             bundle_writes: Counter::default(),
+            connections: ConnectionMetrics::default(),
             manifest_errors: Counter::default(),
             unusable: Counter::default(),
-            watch_restarts: Counter::default(),
-            reconciles: Counter::default(),
-            reconcile_errors: Counter::default(),
-            reconcile_seconds: Buckets.new_metric(),
             pod_changes: Counter::default(),
-            places_lapsed: Counter::default(),
             pods_without_subset: Gauge::default(),
             pods_moved: Counter::default(),
             budgets_not_enforcing: Gauge::default(),
-            claims_refused: Counter::default(),
-            claim_writes: Counter::default(),
             leader: Gauge::default(),
             leader_transitions: Counter::default(),
-            registry: RwLock::new(Registry::default()),
         };
-        metrics.register(&mut registry);
-        Self { registry: RwLock::new(registry), ..metrics }
+        metrics.register();
+        metrics
     }
 
-    fn register(&self, registry: &mut Registry) {
-        registry.register("reviews", "Admission reviews answered, by hook and verdict", self.reviews.clone());
-        registry.register("review_seconds", "Time from a review's body to its answer", self.seconds.clone());
-        registry.register("panics", "Handlers that panicked, by hook", self.panics.clone());
-        self.register_certificates(registry);
-        let shadow = self.shadow_reviews.clone();
-        registry.register("shadow_reviews", "What would have been done about reviews by a server that only watches, by hook", shadow);
-        registry.register("manifest_errors", "Changed manifest files that could not be read", self.manifest_errors.clone());
-        registry.register("unusable_objects", "Stored objects that cannot be used", self.unusable.clone());
-        registry.register("watch_restarts", "Watches that ended and were begun again", self.watch_restarts.clone());
-        registry.register("leader", "1 while this replica leads, else 0", self.leader.clone());
-        let transitions = self.leader_transitions.clone();
-        registry.register("leader_transitions", "Times that this replica became the leader or ceased to be it", transitions);
-        let refused = self.claims_refused.clone();
-        registry.register("claims_refused", "Requests refused because a budget had no room for them", refused);
-        let writes = self.claim_writes.clone();
-        registry.register("claim_writes", "Writes of what requests took from budgets; several may share one", writes);
-        self.register_reconcilers(registry);
+    fn register(&self) {
+        let mut registry = self.registry.write();
+        self.process.register(&mut registry);
+        let ours = registry.sub_registry_with_prefix("outrigger");
+        self.reviews.register(ours);
+        self.claims.register(ours);
+        self.queue.register(ours);
+        self.watches.register(ours);
+        self.register_server(ours);
+        self.register_certificates(ours);
+        self.register_cluster(ours);
+        self.register_pods(ours);
     }
 
-    fn register_certificates(&self, registry: &mut Registry) {
+    fn register_server(&self, ours: &mut Registry) {
+        let build = Family::<Build, Gauge>::default();
+        build.get_or_create(&Build { version: env!("CARGO_PKG_VERSION") }).set(1);
+        ours.register("build_info", "Always 1; the version is a label", build);
+        ours.register("connections_open", "Connections that are open", self.connections.open.clone());
+        let failed = self.connections.handshakes_failed.clone();
+        ours.register("handshakes_failed", "Clients with which no TLS connection came about", failed);
+        ours.register("manifest_errors", "Changed manifest files that could not be read", self.manifest_errors.clone());
+        ours.register("log_lines_dropped", "Log lines that were not written, for there were too many", self.log_lines_dropped.clone());
+    }
+
+    fn register_certificates(&self, ours: &mut Registry) {
         let expiry = self.certificate_expiry.clone();
-        registry.register("certificate_expiry_seconds", "When the serving certificate ends, in seconds since 1970", expiry);
+        ours.register("certificate_expiry_seconds", "When the serving certificate ends, in seconds since 1970", expiry);
         let help = "Certificates that could not be loaded, read or signed";
-        registry.register("certificate_errors", help, self.certificate_errors.clone());
+        ours.register("certificate_errors", help, self.certificate_errors.clone());
         let unusable = self.certificate_unusable.clone();
-        registry.register("certificate_unusable", "1 while the certificate files or the Secret of the CA cannot be used", unusable);
+        ours.register("certificate_unusable", "1 while the certificate files or the Secret of the CA cannot be used", unusable);
         let help = "When the CA of the serving certificate ends, in seconds since 1970; 0 where certificates come from files";
-        registry.register("authority_expiry_seconds", help, self.authority_expiry.clone());
+        ours.register("authority_expiry_seconds", help, self.authority_expiry.clone());
         let help = "Webhook configurations and definitions without the right caBundle, by the replica that leads";
-        registry.register("bundles_missing", help, self.bundles_missing.clone());
-        registry.register("bundle_writes", "Writes of caBundle", self.bundle_writes.clone());
+        ours.register("bundles_missing", help, self.bundles_missing.clone());
+        ours.register("bundle_writes", "Writes of caBundle", self.bundle_writes.clone());
     }
 
-    fn register_reconcilers(&self, registry: &mut Registry) {
-        registry.register("reconciles", "Times that an object was looked at by its reconciler", self.reconciles.clone());
-        registry.register("reconcile_errors", "What reconcilers wanted done and was not", self.reconcile_errors.clone());
-        let seconds = self.reconcile_seconds.clone();
-        registry.register("reconcile_seconds", "From a look at an object to the last answer about it", seconds);
+    fn register_cluster(&self, ours: &mut Registry) {
+        ours.register("objects", "Objects that are kept in memory, by kind", self.objects.clone());
+        ours.register("unusable_objects", "Stored objects that cannot be used", self.unusable.clone());
+        ours.register("events", "Events of the cluster, by what became of them", self.events.clone());
+        ours.register("leader", "1 while this replica leads, else 0", self.leader.clone());
+        let transitions = self.leader_transitions.clone();
+        ours.register("leader_transitions", "Times that this replica became the leader or ceased to be it", transitions);
+    }
+
+    fn register_pods(&self, ours: &mut Registry) {
         let unguarded = self.budgets_not_enforcing.clone();
-        registry.register(
-            "budgets_not_enforcing",
-            "Budgets that do not guard all that they select, by their condition Enforcing",
-            unguarded,
-        );
-        registry.register("pod_changes", "Running pods that were changed by reconcilers", self.pod_changes.clone());
-        self.register_spreads(registry);
-    }
-
-    fn register_spreads(&self, registry: &mut Registry) {
-        let lapsed = self.places_lapsed.clone();
-        registry.register("places_lapsed", "Pods that were given a place in a subset and did not come in time", lapsed);
+        ours.register("budgets_not_enforcing", "Budgets that do not guard all that they select, by their condition Enforcing", unguarded);
+        ours.register("pod_changes", "Running pods that were changed by reconcilers", self.pod_changes.clone());
         let without = self.pods_without_subset.clone();
-        registry.register("pods_without_subset", "Pods of spread workloads that are in no subset, by the replica that leads", without);
+        ours.register("pods_without_subset", "Pods of spread workloads that are in no subset, by the replica that leads", without);
         let moved = self.pods_moved.clone();
-        registry.register("pods_moved", "Pods that found no node and were deleted, to be made anew in another subset", moved);
+        ours.register("pods_moved", "Pods that found no node and were deleted, to be made anew in another subset", moved);
     }
 
     /// The metrics of the hook under `path`.
-    pub fn hook(&self, path: &str) -> HookMetrics {
-        let review = |verdict| self.reviews.get_or_create(&Review { hook: path.to_owned(), verdict }).clone();
-        let hook = OfHook { hook: path.to_owned() };
-        HookMetrics {
-            allowed: review("allowed"),
-            patched: review("patched"),
-            denied: review("denied"),
-            unreadable: review("unreadable"),
-            panics: self.panics.get_or_create(&hook).clone(),
-            seconds: self.seconds.get_or_create(&hook).clone(),
-        }
+    pub fn hook(&self, path: &'static str) -> HookMetrics {
+        self.reviews.of_hook(path)
     }
 
     /// The metrics of the hook under `path` of a server that only watches.
-    pub fn shadow(&self, path: &str) -> ShadowMetrics {
-        let review = |would| self.shadow_reviews.get_or_create(&ShadowReview { hook: path.to_owned(), would }).clone();
-        ShadowMetrics {
-            allowed: review("allowed"),
-            patched: review("patched"),
-            left_out: review("left_out"),
-            denied: review("denied"),
-            failed: review("failed"),
-        }
+    pub fn shadow(&self, path: &'static str) -> ShadowMetrics {
+        self.reviews.of_shadow(path)
+    }
+
+    /// The metrics of claims of a kind: `budget` or `spread`.
+    pub fn claims(&self, kind: &'static str) -> ClaimMetrics {
+        self.claims.of_kind(kind)
+    }
+
+    /// Counts a panic that was caught outside of all hooks.
+    pub fn panicked(&self, place: &'static str) {
+        self.reviews.panics.get_or_create(&OfHook { hook: place }).inc();
+    }
+
+    /// Tells how many objects of a kind are in memory.
+    pub fn objects(&self, kind: &'static str, count: usize) {
+        self.objects.get_or_create(&OfKind { kind }).set(number(count));
+    }
+
+    /// Counts events by what became of them, one word out of a few.
+    pub fn events(&self, outcome: &'static str) {
+        self.events.get_or_create(&Ended { outcome }).inc();
+    }
+
+    /// Tells how many log lines were dropped since the start.
+    pub fn log_lines_dropped(&self, count: usize) {
+        // The number is the writer's own.
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        self.log_lines_dropped.inc_by(count.saturating_sub(self.log_lines_dropped.get()));
+    }
+
+    /// Has something reckoned whenever somebody asks for the numbers; it has to be quick.
+    pub fn reckon(&self, reckon: impl Fn(&Self) + Send + Sync + 'static) {
+        self.reckoned.0.lock().push(Box::new(reckon));
     }
 
     /// In the text format of `OpenMetrics`.
     pub fn to_text(&self) -> String {
+        for reckon in self.reckoned.0.lock().iter() {
+            reckon(self);
+        }
+        self.queue.reckon(Instant::now());
+        self.process.look();
         let mut text = String::new();
         if encode(&mut text, &self.registry.read()).is_err() {
             // Formatting into a String does not fail; if it ever did, half a page would be worse than none.
@@ -259,5 +286,43 @@ impl Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_answered_is_told_apart_by_words_alone() {
+        let metrics = Metrics::new();
+        let hook = metrics.hook("/a");
+        hook.answered(Verdict::Denied, "budget");
+        hook.answered(Verdict::Denied, "budget");
+        let under_way = hook.begin();
+        let text = metrics.to_text();
+        assert!(text.contains(r#"outrigger_reviews_total{hook="/a",verdict="denied",reason="budget"} 2"#), "{text}");
+        assert!(text.contains(r#"outrigger_reviews_in_flight{hook="/a"} 1"#), "{text}");
+        drop(under_way);
+        assert!(metrics.to_text().contains(r#"outrigger_reviews_in_flight{hook="/a"} 0"#));
+    }
+
+    #[test]
+    fn what_is_reckoned_is_reckoned_when_somebody_asks() {
+        let metrics = Metrics::new();
+        let asked = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counted = asked.clone();
+        metrics.reckon(move |metrics| metrics.objects("pod", 1 + counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed)));
+        assert!(metrics.to_text().contains("outrigger_objects{kind=\"pod\"} 1\n"));
+        assert!(metrics.to_text().contains("outrigger_objects{kind=\"pod\"} 2\n"));
+        assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn numbers_of_the_process_have_the_names_that_everybody_knows() {
+        let text = Metrics::new().to_text();
+        for name in ["process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds", "process_start_time_seconds"] {
+            assert!(text.lines().any(|line| line.starts_with(&format!("{name} "))), "{name} is missing in\n{text}");
+        }
     }
 }

@@ -2,3 +2,7 @@
 
 pub mod log;
 pub mod metrics;
+#[cfg(feature = "otlp")]
+pub mod otlp;
+pub mod process;
+pub mod trace;

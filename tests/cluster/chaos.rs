@@ -43,6 +43,9 @@ spec:
   maxUnavailable: 2
 "#;
 
+/// Reviews a second in a rolling restart. Server and client without optimization need ten times as long for each, on the same cores.
+const A_SECOND: u32 = if cfg!(debug_assertions) { 50 } else { 500 };
+
 /// An installation that is in use.
 struct Scene {
     estate: Estate,
@@ -211,9 +214,9 @@ pub(crate) async fn all_starts_at_once_with_strict_configurations(estate: Estate
     Ok(())
 }
 
-pub(crate) async fn a_rolling_restart_under_five_hundred_reviews_a_second_fails_none(estate: Estate) -> Result<()> {
+pub(crate) async fn a_rolling_restart_under_load_fails_no_review(estate: Estate) -> Result<()> {
     let scene = Scene::set(estate, true).await?;
-    let crowd = Crowd::begin(&scene.estate, &installing::authority(&scene.estate).await?, 500).await?;
+    let crowd = Crowd::begin(&scene.estate, &installing::authority(&scene.estate).await?, A_SECOND).await?;
     let begun = Instant::now();
     let deployments = Api::<Deployment>::namespaced(scene.estate.client(), installing::NAMESPACE);
     let restart = json!({"spec": {"template": {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "now"}}}}});
@@ -228,7 +231,7 @@ pub(crate) async fn a_rolling_restart_under_five_hundred_reviews_a_second_fails_
     let (answered, failures, slowest) = crowd.end().await;
     let seen = scene.usage.since(begun);
     say(&format!(
-        "rolling restart within {:.0} s: {answered} reviews answered, {} failed, slowest {:.2} s; meanwhile:{}",
+        "rolling restart within {:.0} s, {A_SECOND} reviews a second: {answered} reviews answered, {} failed, slowest {:.2} s; meanwhile:{}",
         took.as_secs_f64(),
         failures.len(),
         slowest.as_secs_f64(),

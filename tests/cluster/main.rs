@@ -21,6 +21,7 @@ mod counting;
 mod definitions;
 mod drains;
 mod estate;
+mod events;
 mod evictions;
 mod forwarder;
 mod guarding;
@@ -164,12 +165,13 @@ fn on_estates(house: &Arc<House>) -> Vec<Trial> {
         on_an_estate chaos::servers_that_hang_hold_up_nothing_but_what_is_guarded,
         on_an_estate chaos::a_network_that_is_gone_holds_up_nothing_but_what_is_guarded,
         on_an_estate chaos::all_starts_at_once_with_strict_configurations,
-        on_an_estate chaos::a_rolling_restart_under_five_hundred_reviews_a_second_fails_none,
+        on_an_estate chaos::a_rolling_restart_under_load_fails_no_review,
         on_an_estate chaos::an_expired_certificate_holds_up_nothing_but_what_is_guarded,
         on_an_estate certificates::three_replicas_share_one_ca_and_exchange_it_under_load_without_one_failed_request,
         on_an_estate certificates::what_is_applied_again_is_mended_at_once_and_who_edits_selectors_is_let_be,
         on_an_estate certificates::trouble::a_broken_secret_stops_nobody_who_runs_and_whoever_starts_says_why_it_waits,
         on_an_estate certificates::trouble::a_secret_that_is_deleted_is_put_back_and_all_go_on,
+        on_an_estate certificates::trouble::a_hook_that_a_new_version_drops_is_removed_client_side_or_by_hand,
         beside_the_injector certificates::cert_manager::the_real_injector_writes_our_bundles_and_we_follow_a_new_certificate,
         on_an_estate kustomizing::every_component_can_be_applied_alone_and_all_together,
         on_an_estate kustomizing::kubectl_installs_and_uninstalls_as_the_documentation_says,
@@ -191,6 +193,10 @@ fn about_rollouts(house: &Arc<House>) -> Vec<Trial> {
         beside_others rollout::a_bad_image_takes_no_more_than_the_limit_away_and_a_good_one_mends_it,
         beside_others rollout::a_pod_that_is_never_ready_does_not_hold_up_the_others,
         beside_others rollout::only_new_pods_get_more_than_a_new_image,
+        beside_others events::a_container_that_takes_the_place_of_another_is_told_of_its_set_and_of_who_makes_the_pod,
+        beside_others events::a_budget_that_refuses_tells_so_once_of_the_pod_and_of_itself,
+        beside_others events::a_spread_that_is_full_tells_so,
+        beside_others events::a_rollout_that_is_stuck_tells_which_pods_and_why,
         beside_others rollout::a_native_sidecar_is_updated_in_place_where_its_set_says_so,
         beside_others history::a_rollback_makes_the_old_revision_the_newest_again,
         beside_others hot_upgrade::three_hot_upgrades_take_turns_and_no_pod_is_ever_down,

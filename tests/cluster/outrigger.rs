@@ -83,8 +83,11 @@ impl Outrigger {
     /// The value of one of its metrics.
     pub(crate) async fn metric(&self, name: &str) -> Result<f64> {
         let text = self.http.get(self.admin_url("/metrics")).send().await?.error_for_status()?.text().await?;
-        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        Ok(value.with_context(|| format!("no metric {name} in\n{text}"))?.parse()?)
+        let is_meant = |series: &str| series.strip_prefix(name).is_some_and(|labels| labels.is_empty() || labels.starts_with('{'));
+        let values = text.lines().filter_map(|line| line.rsplit_once(' ')).filter(|(series, _)| is_meant(series));
+        let values = values.map(|(_, value)| value.parse::<f64>()).collect::<Result<Vec<_>, _>>()?;
+        ensure!(!values.is_empty(), "no metric {name} in\n{text}");
+        Ok(values.into_iter().sum())
     }
 
     /// Where its webhooks answer, for `Sandbox::install_webhooks`.

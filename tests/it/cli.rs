@@ -1,6 +1,7 @@
 //! The binary as an operator uses it.
 
 mod inject;
+mod logs;
 mod review;
 mod serve;
 

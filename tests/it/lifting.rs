@@ -35,11 +35,8 @@ impl World {
         let (server, started) = (ApiServer::default(), Instant::now());
         let client = server.client(fate);
         let wall = move || BEGIN + SignedDuration::try_from(started.elapsed()).unwrap();
-        let lifter = Lifter {
-            protected: Protected::new(client.clone()),
-            teller: Teller::named(client, "protection-controller"),
-            wall: Arc::new(wall),
-        };
+        let lifter =
+            Lifter { protected: Protected::new(client.clone()), teller: Teller::new(client, Arc::default()), wall: Arc::new(wall) };
         let (leadership, stop, term) = (watch::Sender::new(None), CancellationToken::new(), CancellationToken::new());
         let running = TaskTracker::new().spawn(lifter.run(leadership.subscribe(), stop.clone()));
         Self { server, leadership, term, stop, running }

@@ -9,9 +9,13 @@ mod certificates;
 mod claims;
 mod cli;
 mod conformance;
+mod events;
 mod lease;
 mod lifting;
 mod manifests;
+mod monitoring;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod properties;
 mod reconciling;
 mod shadow;

@@ -57,7 +57,12 @@ impl HttpsServer {
         let stop = CancellationToken::new();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
-        runtime.spawn(tls::serve(listener, acceptor, router, limits, stop.clone()));
+        runtime.spawn(tls::serve(
+            listener,
+            tls::Door { tls: acceptor, router, counted: metrics.connections.clone() },
+            limits,
+            stop.clone(),
+        ));
         let client = reqwest::Client::builder().danger_accept_invalid_certs(true).no_proxy().build().unwrap();
         Self { state, objects, address, client, runtime, stop }
     }

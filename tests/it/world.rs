@@ -44,6 +44,17 @@ pub(crate) async fn ends<T>(what: &str, future: impl Future<Output = T>) -> T {
 
 /// The value of one series in a text of metrics; zero if it is not there.
 pub(crate) fn metric(text: &str, series: &str) -> u64 {
-    let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-    line.map_or(0, |value| value.parse().unwrap())
+    let (name, labels) = parts(series);
+    let is_meant = |of: &str| {
+        let (own, all) = parts(of);
+        own == name && labels.iter().all(|label| all.contains(label))
+    };
+    let values = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.rsplit_once(' '));
+    values.filter(|(series, _)| is_meant(series)).map(|(_, value)| value.parse::<u64>().unwrap()).sum()
+}
+
+/// The name and the labels of a series.
+fn parts(series: &str) -> (&str, Vec<&str>) {
+    let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+    (name, labels.trim_end_matches('}').split(',').filter(|label| !label.is_empty()).collect())
 }

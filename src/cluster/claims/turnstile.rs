@@ -32,7 +32,7 @@ use crate::{
     },
     plan::{Kind, Target},
     state::{Snapshot, State},
-    telemetry::metrics::Metrics,
+    telemetry::metrics::ClaimMetrics,
 };
 
 /// An object that claims take from.
@@ -119,7 +119,7 @@ pub struct Turnstile<C: Queueable> {
     client: Client,
     feed: Feed,
     tasks: TaskTracker,
-    metrics: Arc<Metrics>,
+    metrics: ClaimMetrics,
     wall: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// By namespace and name. A queue is there as long as a task serves it.
     queues: Mutex<Queues<C>>,
@@ -128,7 +128,7 @@ pub struct Turnstile<C: Queueable> {
 impl<C: Queueable> Turnstile<C> {
     /// Takes through this client, from the objects of this picture first. The client must send each request once.
     pub fn new(client: Client, feed: Feed, tasks: TaskTracker, wall: Arc<dyn Fn() -> Timestamp + Send + Sync>) -> Self {
-        let metrics = Arc::clone(&feed.metrics);
+        let metrics = feed.metrics.claims(C::Object::CALLED);
         Self { client, feed, tasks, metrics, wall, queues: Mutex::default() }
     }
 
@@ -139,18 +139,22 @@ impl<C: Queueable> Turnstile<C> {
 
     /// Waits for the claim's turn.
     pub async fn pass(self: Arc<Self>, claim: C, is_trial: bool) -> Told<C> {
-        let key = claim.key();
+        let (key, since) = (claim.key(), Instant::now());
         let (tell, told) = oneshot::channel();
         let is_first = {
             let mut queues = self.queues.lock();
             let is_first = !queues.contains_key(&key);
-            queues.entry(key.clone()).or_default().push(Queued { claim, is_trial, since: Instant::now(), tell });
+            queues.entry(key.clone()).or_default().push(Queued { claim, is_trial, since, tell });
             is_first
         };
         if is_first {
             self.tasks.spawn(self.clone().serve(key));
         }
-        told.await.unwrap_or_else(|_| Err(passing("the server is stopping")))
+        let waiting = self.metrics.begin();
+        let told = told.await.unwrap_or_else(|_| Err(passing("the server is stopping")));
+        drop(waiting);
+        self.metrics.ended(outcome(&told), since.elapsed());
+        told
     }
 
     /// Serves a queue until it is empty.
@@ -161,6 +165,7 @@ impl<C: Queueable> Turnstile<C> {
             // Whatever becomes of this turn, the next one has to come.
             let served = AssertUnwindSafe(self.turn(&key, &mut turn)).catch_unwind().await;
             let results = served.unwrap_or_else(|_| {
+                self.feed.metrics.panicked("claims");
                 tracing::error!(namespace = %key.0, name = %key.1, kind = C::Object::KIND.kind, "taking from an object panicked");
                 let problem = "the server has failed; see its log".to_owned();
                 undecided(&turn, &Doubt { problem, will_pass: false })
@@ -227,6 +232,7 @@ impl<C: Queueable> Turnstile<C> {
                 let mut after = C::Object::clone(&before);
                 let waiting = turn.iter().map(|queued| Waiting { claim: &queued.claim, is_trial: queued.is_trial });
                 let taken = fold(&mut after, waiting, (self.wall)());
+                self.metrics.folded(taken.len());
                 let is_held = taken.iter().all(|taken| matches!(taken, Taken::Held(_)));
                 if after != *before {
                     match self.write(&target, &before, &after, deadline).await {
@@ -261,9 +267,13 @@ impl<C: Queueable> Turnstile<C> {
         let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         let body = Body::Merge(after.claim_patch(before));
         let request = requests(target).patch_subresource("status", &target.name, &parameters, &body);
-        self.metrics.claim_writes.inc();
+        self.metrics.writes.inc();
         let written = timeout_at(deadline, send::<<C::Object as Purse>::Stored>(&self.client, request)).await;
-        let written = C::Object::compile(written.unwrap_or_else(|_| Err(Failure::Unknown(late::<C>())))?);
+        let written = written.unwrap_or_else(|_| Err(Failure::Unknown(late::<C>())));
+        if matches!(written, Err(Failure::Outdated(_))) {
+            self.metrics.conflicts.inc();
+        }
+        let written = C::Object::compile(written?);
         self.feed.change(|state| written.assume(state));
         Ok(())
     }
@@ -285,6 +295,16 @@ impl<C: Queueable> Turnstile<C> {
             Ok(Err(failure)) => Err(could_not("read", C::Object::CALLED, &failure)),
             Err(_) => Err(Doubt { problem: late::<C>(), will_pass: true }),
         }
+    }
+}
+
+/// What became of a claim, in a word for who counts.
+const fn outcome<G>(told: &Result<G, Trouble>) -> &'static str {
+    match told {
+        Ok(_) => "given",
+        Err(Trouble::Refused(_)) => "refused",
+        Err(Trouble::Stale) => "stale",
+        Err(Trouble::Unsettled { .. }) => "unsettled",
     }
 }
 

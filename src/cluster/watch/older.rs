@@ -44,7 +44,10 @@ impl Feed {
         client: &Client,
         stop: &CancellationToken,
     ) -> Option<ApiResource> {
-        while self.is_guest {
+        if !self.is_guest {
+            return Some(resource(kind));
+        }
+        loop {
             match served(kind, client).await {
                 Ok(Some(found)) => {
                     if found.version == OLDER {
@@ -60,7 +63,6 @@ impl Feed {
                 return None;
             }
         }
-        Some(resource(kind))
     }
 }
 

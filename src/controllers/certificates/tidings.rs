@@ -134,6 +134,8 @@ impl Tidings {
         }
         if is_believed || is_forbidden || (unbelieving.is_empty() && unreadable.is_empty()) {
             self.readiness.report(BUNDLES, Ok(()));
+        } else if leaf.is_none() {
+            self.readiness.explain(BUNDLES, "there is no certificate yet".to_owned());
         } else if unreadable.is_empty() {
             self.readiness.explain(BUNDLES, format!("the leader has not written our CA yet to {}", unbelieving.join(", ")));
         } else {

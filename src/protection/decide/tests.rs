@@ -30,7 +30,7 @@ fn rule(group: &str, plural: &str, object: &Value) -> Ruling {
 
 fn kept(ruling: Ruling) -> String {
     match ruling {
-        Ruling::Kept(message) => message,
+        Ruling::Kept(message) | Ruling::Unknown(message) => message,
         other => panic!("{other:?}"),
     }
 }

@@ -7,13 +7,15 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{NAMESPACE, SECRET, carried, held, install, is_signed_by, secrets};
+use super::{NAMESPACE, SECRET, carried, carrier, held, install, is_signed_by, secrets};
+use crate::applying;
 use crate::control_plane::eventually;
 use crate::estate::{Estate, Server};
-use crate::installing::available;
+use crate::installing::{available, rendered};
 use crate::support::deployment;
+use crate::tools::kubectl;
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -95,5 +97,40 @@ pub(crate) async fn a_secret_that_is_deleted_is_put_back_and_all_go_on(estate: E
     let pods = Api::<Pod>::namespaced(estate.client(), NAMESPACE).list(&ListParams::default()).await?;
     let restarts = pods.iter().flat_map(|pod| pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten()));
     ensure!(restarts.map(|container| container.restart_count).sum::<i32>() == 0, "a server was restarted");
+    Ok(())
+}
+
+/// The limit that docs/certificates.md tells of, and the two ways around it.
+pub(crate) async fn a_hook_that_a_new_version_drops_is_removed_client_side_or_by_hand(estate: Estate) -> Result<()> {
+    install(&estate, 1, &[]).await?;
+    let is_mutating = |document: &Value| document.get("kind").is_some_and(|kind| kind == "MutatingWebhookConfiguration");
+    let mut older = rendered(false)?.into_iter().find(is_mutating).context("no configuration")?;
+    let path = estate.plane.folder.join("hooks.json");
+    let client_side = async |document: &Value| {
+        std::fs::write(&path, document.to_string())?;
+        kubectl(&estate.plane, &["apply", "-f", &path.display().to_string()]).await.map(drop)
+    };
+    client_side(&older).await?;
+    for _ in 0..2 {
+        let mut newer = older.clone();
+        let hooks = newer.pointer_mut("/webhooks").and_then(Value::as_array_mut).context("no hooks")?;
+        hooks.pop();
+        let left = hooks.len();
+        let refused = applying::apply(&estate.client(), NAMESPACE, newer.clone()).await.err().context("it was not refused")?;
+        ensure!(format!("{refused:#}").contains(&format!("webhooks[{left}].sideEffects: Required value")), "{refused:#}");
+        let api = carrier(&estate, "MutatingWebhookConfiguration", "mutatingwebhookconfigurations");
+        if left % 2 == 0 {
+            client_side(&newer).await?;
+        } else {
+            let removed = format!(r#"[{{"op": "remove", "path": "/webhooks/{left}"}}]"#);
+            kubectl(&estate.plane, &["patch", "mutatingwebhookconfiguration", "outrigger", "--type=json", "-p", &removed]).await?;
+            applying::apply(&estate.client(), NAMESPACE, newer.clone()).await?;
+        }
+        let found = api.get("outrigger").await?;
+        let found = found.data.get("webhooks").and_then(Value::as_array).context("no hooks")?;
+        ensure!(found.len() == left, "{found:?}");
+        ensure!(found.iter().all(|hook| hook.pointer("/clientConfig/caBundle").is_some()), "{found:?}");
+        older = newer;
+    }
     Ok(())
 }

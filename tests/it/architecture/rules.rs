@@ -14,7 +14,8 @@ const ROOMS: &[&[&str]] = &[
     &["handlers"],
     &["state"],
     &["budget", "protection", "sidecarset", "spread", "terminator"],
-    &["admission", "plan"],
+    &["admission"],
+    &["plan"],
     &["base"],
 ];
 
@@ -24,12 +25,14 @@ pub(super) const EXCEPTIONS: &[(&str, &str)] = &[
     ("args", "telemetry::log::Format"),
     ("cluster", "server::admin::Readiness"),
     ("cluster", "server::http::Settled"),
-    ("cluster", "telemetry::metrics::Metrics"),
-    ("cluster", "server::http::Settled"),
+    ("cluster", "telemetry::metrics"),
+    ("cluster", "server::http::Told"),
     ("manifests", "cluster::lease::election::NAME"),
     ("offline", "server::http::Settled"),
     ("offline", "telemetry::metrics::Metrics"),
+    ("server", "telemetry::log"),
     ("server", "telemetry::metrics"),
+    ("server", "telemetry::trace"),
 ];
 
 const PURE: &[&str] = &["handlers", "state", "budget", "protection", "sidecarset", "spread", "terminator", "admission", "plan", "base"];

@@ -155,7 +155,7 @@ impl Replica {
         };
         let managed = SelfManaged {
             secret: OneSecret { client: client.clone(), namespace: "own".to_owned(), name: "outrigger-authority".to_owned() },
-            bundles: Bundles { client, configuration: "outrigger".to_owned(), callees },
+            bundles: Bundles { client, configuration: "outrigger".to_owned(), callees, definitions: &DEFINITIONS },
             bell: Arc::new(Notify::new()),
             serving: Arc::new(Serving::default()),
             names: vec!["outrigger-webhook.own.svc".to_owned()],

@@ -145,12 +145,17 @@ async fn a_turn_that_panics_costs_those_of_that_turn_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_is_told_of_beside_the_answer_and_waits_for_nobody() {
+async fn a_refusal_is_told_of_the_pod_and_of_its_budget_unless_nothing_was_meant() {
     let world = World::new(0);
-    let replica = world.replica_whose_requests(|asked| if asked.is("POST events") { Fate::of(End::Hangs) } else { Fate::GOOD });
-    let (took, denial) = timed(replica.evict("web-1")).await;
-    assert!(denial.is_err() && took < Duration::from_millis(100), "{took:?}");
-    replica.at_rest().await;
-    let events: Vec<_> = world.server.asked().into_iter().filter(|asked| asked.is("POST events")).collect();
-    assert_eq!((events.len(), events[0].body["reason"].as_str()), (1, Some("PubPreventPodDeletion")));
+    let replica = world.replica();
+    let told = replica.told_of("web-1", false).await;
+    assert_eq!(
+        told,
+        [
+            ("Pod web-1 web-1", "pub-controller", "PubPreventPodDeletion"),
+            ("PodUnavailableBudget web uid-web", "podunavailablebudget-controller", "DisruptionRefused")
+        ]
+        .map(|(about, by, reason)| format!("{about}: {by}: {reason}"))
+    );
+    assert!(replica.told_of("web-1", true).await.is_empty(), "a dry run");
 }

@@ -9,6 +9,7 @@ use outrigger::{
     budget::{guard::Take, index::Operation, subject::Subject},
     cluster::{claims::Counter, watch::Feed},
     handlers::{Claim, Claims},
+    plan::Event,
     server::{
         admin::Readiness,
         http::{Outside, Settled},
@@ -153,6 +154,16 @@ impl Replica {
     /// Asks whether the pod could be evicted.
     pub(crate) fn try_eviction(&self, pod: &str) -> impl Future<Output = Result<(), Denial>> + Send + use<> {
         outcome((self.settled)(claims(&[BUDGET], pod, true)))
+    }
+
+    /// What is told when the eviction of a pod is asked for: of which object, by whom, and why.
+    pub(crate) async fn told_of(&self, pod: &str, is_dry_run: bool) -> Vec<String> {
+        let decision = (self.settled)(claims(&[BUDGET], pod, is_dry_run)).await;
+        let told = |event: Event| {
+            let about = event.about;
+            format!("{} {} {}: {}: {}", about.kind.kind, about.name, about.uid, event.by, event.reason)
+        };
+        decision.events.into_iter().map(told).collect()
     }
 
     /// What this replica thinks that the budget allows.

@@ -35,7 +35,7 @@ fn the_server_may_do_what_it_does_everywhere_and_nothing_else() {
             {"apiGroups": ["policy.kruise.io"], "resources": ["podunavailablebudgets/status"], "verbs": ["patch"]},
             {"apiGroups": ["apps.kruise.io"], "resources": ["sidecarsets/finalizers"], "verbs": ["update"]},
             {"apiGroups": [""], "resources": ["pods", "pods/status"], "verbs": ["patch"]},
-            {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
+            {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
             {"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["list"]},
             {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list"]},
             {"apiGroups": ["apps"], "resources": ["deployments", "replicasets", "statefulsets"], "verbs": read},

@@ -9,15 +9,15 @@ use super::world::{World, name};
 use crate::api_server::{End, Fate};
 
 #[tokio::test(start_paused = true)]
-async fn the_same_is_told_again_after_a_while_only() {
+async fn the_same_is_told_once_and_then_counted() {
     let world = World::new(1, &json!({})).await;
     world.fares(|asked| Fate::of(if asked.is("PATCH pods") { End::Refused(403) } else { End::Answered }));
     world.publish(2);
     world.server.until("a telling", |asked| asked.iter().any(|one| one.is("POST events"))).await;
     world.idle(Duration::from_mins(25)).await;
-    assert_eq!(world.asked("POST events").len(), 1);
-    world.idle(Duration::from_mins(10)).await;
-    assert_eq!(world.asked("POST events").len(), 2);
+    assert_eq!((world.asked("POST events").len(), world.asked("PATCH events").len()), (1, 2));
+    let count = world.server.all("events")[0]["series"]["count"].as_i64();
+    assert!(count.is_some_and(|count| count > 20), "{count:?}");
 }
 
 #[tokio::test(start_paused = true)]

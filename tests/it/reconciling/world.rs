@@ -142,7 +142,8 @@ impl World {
         let wall = move || Timestamp::constant(1_800_000_000, 0) + SignedDuration::try_from(begun.elapsed()).unwrap();
         let planner =
             Planner { state: state.clone(), facts: Facts::new(client.clone()), own_namespace: "own".to_owned(), wall: Arc::new(wall) };
-        let runner = Runner { planner, apply: Apply::new(client.clone(), feed.clone()), teller: Teller::new(client), metrics };
+        let runner =
+            Runner { planner, apply: Apply::new(client.clone(), feed.clone()), teller: Teller::new(client, metrics.clone()), metrics };
         let (leadership, led) = watch::channel(None);
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();

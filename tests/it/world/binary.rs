@@ -107,9 +107,18 @@ impl Serving {
 
     /// Status and body of a page of the admin port.
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
+        self.ask("GET", path, "")
+    }
+
+    /// The same, of what is put there.
+    pub(crate) fn put(&self, path: &str, body: &str) -> (u16, String) {
+        self.ask("PUT", path, body)
+    }
+
+    fn ask(&self, method: &str, path: &str, body: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(self.admin).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
+        write!(stream, "{method} {path} HTTP/1.0\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -150,5 +159,8 @@ impl Drop for Serving {
 }
 
 fn address(line: &str, name: &str) -> Option<SocketAddr> {
+    if let Ok(line) = serde_json::from_str::<serde_json::Value>(line) {
+        return line["fields"][name.trim_end_matches('=')].as_str()?.parse().ok();
+    }
     line.split_whitespace().find_map(|word| word.strip_prefix(name))?.parse().ok()
 }

@@ -37,6 +37,8 @@ pub(crate) struct Client {
     pub(crate) closed: JoinHandle<()>,
     /// What the server showed.
     pub(crate) certificate: CertificateDer<'static>,
+    /// Sent with each request from now on.
+    pub(crate) header: Option<(&'static str, String)>,
 }
 
 enum Sender {
@@ -92,7 +94,7 @@ impl Client {
                 (Sender::Two(sender), tasks.spawn(async { drop(connection.await) }))
             }
         };
-        Ok(Self { sender, closed, certificate })
+        Ok(Self { sender, closed, certificate, header: None })
     }
 
     /// Posts a body of known length.
@@ -132,7 +134,10 @@ impl Client {
     }
 
     fn start(&mut self, method: &str, path: &str, body: Body) -> impl Future<Output = hyper::Result<Response<Incoming>>> + Send + use<> {
-        let builder = Request::builder().method(method).header("content-type", "application/json");
+        let mut builder = Request::builder().method(method).header("content-type", "application/json");
+        if let Some((name, value)) = &self.header {
+            builder = builder.header(*name, value);
+        }
         match &mut self.sender {
             Sender::One(sender) => {
                 let request = builder.uri(path).header("host", "localhost").body(body).unwrap();

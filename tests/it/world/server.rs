@@ -115,7 +115,12 @@ async fn start_asking(
     let router = http::router(HOOKS, &Arc::new(RwLock::new(State::default())), &metrics, &limits, &outside);
     let router = router.merge(http::conversions(&metrics, &limits));
     let acceptor = serving.acceptor(&provider()).unwrap();
-    let ended = TaskTracker::new().spawn(tls::serve(listener, acceptor, router, limits, stop.clone()));
+    let ended = TaskTracker::new().spawn(tls::serve(
+        listener,
+        tls::Door { tls: acceptor, router, counted: metrics.connections.clone() },
+        limits,
+        stop.clone(),
+    ));
     Server { address, trust, serving, metrics, stop, ended }
 }
 

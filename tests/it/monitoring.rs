@@ -1,0 +1,229 @@
+//! The dashboard and the alerts in `manifests/monitoring` speak of metrics that exist, and every alert has its paragraph in the docs.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use outrigger::{
+    manifests::{Rendering, files},
+    plan::Key,
+    telemetry::metrics::{Metrics, Verdict},
+};
+use promql_parser::{
+    parser::{Expr, parse},
+    util::{ExprVisitor, walk_expr},
+};
+use serde_json::Value;
+use tokio::time::Instant;
+
+/// What others tell: Prometheus itself, API servers, and what looks at the objects of a cluster.
+const OTHERS: [&str; 4] = [
+    "up",
+    "apiserver_admission_webhook_fail_open_count",
+    "apiserver_admission_webhook_rejection_count",
+    "kube_pod_container_resource_limits",
+];
+/// A word of the dashboard that Grafana replaces by a duration.
+const INTERVAL: &str = "$__rate_interval";
+
+fn file(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn yaml(path: &str) -> Value {
+    serde_saphyr::from_str(&file(path)).unwrap()
+}
+
+fn dashboard() -> Value {
+    serde_json::from_str(&file("manifests/monitoring/dashboard.json")).unwrap()
+}
+
+fn alerts() -> Vec<Value> {
+    let rules = yaml("manifests/monitoring/prometheus-rule.yaml");
+    let groups = rules["spec"]["groups"].as_array().unwrap();
+    groups.iter().flat_map(|group| group["rules"].as_array().unwrap()).cloned().collect()
+}
+
+/// The text of `/metrics` when each of them has been counted once: what was never counted is not there.
+fn told() -> String {
+    let metrics = Metrics::new();
+    let hook = metrics.hook("/a");
+    hook.answered(Verdict::Denied, "budget");
+    hook.asked(false, Duration::ZERO);
+    metrics.shadow("/a").denied.inc();
+    metrics.claims("budget").ended("given", Duration::ZERO);
+    metrics.objects("pod", 1);
+    metrics.events("told");
+    metrics.watches.of("pods").heard(jiff::Timestamp::UNIX_EPOCH);
+    metrics.watches.restarted("pods");
+    let key = Key::SidecarSet("log".into());
+    metrics.queue.put(&key, Instant::now());
+    metrics.queue.take(&key);
+    metrics.queue.done(&key, Instant::now());
+    metrics.to_text()
+}
+
+/// The names that queries may use.
+fn queried() -> BTreeSet<String> {
+    let text = told();
+    let of = |line: &str| {
+        let (name, kind) = line.strip_prefix("# TYPE ")?.split_once(' ')?;
+        let ends: &[&str] = match kind {
+            "counter" => &["_total"],
+            "histogram" => &["_bucket", "_sum", "_count"],
+            _ => &[""],
+        };
+        Some(ends.iter().map(|end| format!("{name}{end}")).collect::<Vec<_>>())
+    };
+    text.lines().filter_map(of).flatten().collect()
+}
+
+/// The metrics that an expression looks at.
+fn looked_at(expression: &str) -> BTreeSet<String> {
+    struct Names(BTreeSet<String>);
+    impl ExprVisitor for Names {
+        type Error = Infallible;
+        fn pre_visit(&mut self, expression: &Expr) -> Result<bool, Infallible> {
+            let selector = match expression {
+                Expr::VectorSelector(selector) => selector,
+                Expr::MatrixSelector(range) => &range.vs,
+                _ => return Ok(true),
+            };
+            self.0.insert(selector.name.clone().expect("every selector names its metric"));
+            Ok(true)
+        }
+    }
+    let mut names = Names(BTreeSet::new());
+    let parsed = parse(&expression.replace(INTERVAL, "5m")).unwrap_or_else(|error| panic!("{expression}: {error}"));
+    walk_expr(&mut names, &parsed).unwrap();
+    assert!(!names.0.is_empty(), "{expression} looks at nothing");
+    names.0
+}
+
+fn expressions_of_the_dashboard() -> Vec<String> {
+    let dashboard = dashboard();
+    let panels = dashboard["panels"].as_array().unwrap().iter();
+    let targets = panels.filter(|panel| panel["type"] != "row").flat_map(|panel| {
+        let targets = panel["targets"].as_array().unwrap();
+        assert!(!targets.is_empty(), "{} shows nothing", panel["title"]);
+        targets
+    });
+    targets.map(|target| target["expr"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn every_metric_that_is_looked_at_exists() {
+    let known = queried();
+    let alerts = alerts().into_iter().map(|alert| alert["expr"].as_str().unwrap().to_owned());
+    let all: Vec<_> = expressions_of_the_dashboard().into_iter().chain(alerts).collect();
+    let mut of_others = BTreeSet::new();
+    for expression in &all {
+        for name in looked_at(expression) {
+            if OTHERS.contains(&name.as_str()) {
+                of_others.insert(name);
+            } else {
+                assert!(known.contains(&name), "{expression}: there is no {name} in /metrics");
+            }
+        }
+    }
+    assert_eq!(of_others, OTHERS.map(str::to_owned).into(), "what is on the list of others is looked at");
+    assert!(OTHERS.iter().all(|name| !name.starts_with("outrigger_")));
+}
+
+#[test]
+fn a_metric_that_does_not_exist_is_found_wherever_it_stands() {
+    let names = |expression| looked_at(expression).into_iter().collect::<Vec<_>>();
+    assert_eq!(
+        names("histogram_quantile(0.9, sum by (le) (rate(a_bucket{x=\"b_total\"}[$__rate_interval]))) > time() - 2 * c"),
+        ["a_bucket", "c"]
+    );
+    assert_eq!(names("absent(up{job=\"d\"} == 1) or (e / on (pod) group_left f)"), ["e", "f", "up"]);
+}
+
+/// The headings of a level under a heading of the docs.
+fn headings(under: &str) -> BTreeSet<String> {
+    let docs = file("docs/operate.md");
+    let (_, rest) = docs.split_once(&format!("\n## {under}\n")).unwrap_or_else(|| panic!("docs/operate.md: there is no {under:?}"));
+    let part = rest.split("\n## ").next().unwrap();
+    part.lines().filter_map(|line| line.strip_prefix("### ")).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_alert_has_its_paragraph_and_every_paragraph_its_alert() {
+    let mut names = BTreeSet::new();
+    for alert in alerts() {
+        let name = alert["alert"].as_str().unwrap();
+        assert!(names.insert(name.to_owned()), "{name} is there twice");
+        assert_eq!(alert["annotations"]["runbook_url"], format!("docs/operate.md#{}", name.to_lowercase()));
+        assert!(["info", "warning", "critical"].contains(&alert["labels"]["severity"].as_str().unwrap()), "{name}");
+        for member in ["/for", "/annotations/summary", "/annotations/description"] {
+            assert!(alert.pointer(member).is_some_and(|text| !text.as_str().unwrap().is_empty()), "{name}: {member}");
+        }
+    }
+    assert_eq!(headings("Alerts and runbooks"), names);
+}
+
+#[test]
+fn every_metric_stands_in_the_docs_and_nothing_else() {
+    let docs = file("docs/operate.md");
+    let (_, metrics) = docs.split_once("\n## Metrics\n").unwrap();
+    let metrics = metrics.split("\n## ").next().unwrap();
+    let documented: BTreeSet<_> =
+        metrics.lines().filter_map(|line| line.strip_prefix("| `")?.split(['`', '{']).next()).map(str::to_owned).collect();
+    let real: BTreeSet<_> = queried().into_iter().map(|name| name.strip_suffix("_bucket").map(str::to_owned).unwrap_or(name)).collect();
+    let real: BTreeSet<_> = real
+        .iter()
+        .filter(|name| {
+            let stem = name.strip_suffix("_sum").or_else(|| name.strip_suffix("_count"));
+            !stem.is_some_and(|stem| real.contains(stem))
+        })
+        .cloned()
+        .collect();
+    assert_eq!(documented, real);
+}
+
+#[test]
+fn panels_have_names_and_places_of_their_own() {
+    let dashboard = dashboard();
+    let (mut ids, mut taken) = (BTreeSet::new(), BTreeMap::new());
+    for panel in dashboard["panels"].as_array().unwrap() {
+        let title = panel["title"].as_str().unwrap();
+        assert!(ids.insert(panel["id"].as_u64().unwrap()), "{title}: its id is that of another one");
+        let at = |member: &str| panel["gridPos"][member].as_u64().unwrap();
+        assert!(at("x") + at("w") <= 24, "{title} is too broad");
+        for place in (at("x")..at("x") + at("w")).flat_map(|x| (at("y")..at("y") + at("h")).map(move |y| (x, y))) {
+            assert_eq!(taken.insert(place, title), None, "{title} lies on another one");
+        }
+    }
+    assert!(ids.len() > 30);
+}
+
+#[test]
+fn what_is_scraped_is_a_port_of_our_service() {
+    let monitor = yaml("manifests/monitoring/service-monitor.yaml");
+    let service = files(&Rendering::default()).unwrap().into_iter().find(|file| file.path == PathBuf::from("service.yaml")).unwrap();
+    let services = service.text.split("\n---\n").map(|text| serde_saphyr::from_str::<Value>(text).unwrap());
+    let labels = &monitor["spec"]["selector"]["matchLabels"];
+    let is_scraped = |service: &Value| {
+        let ports = service["spec"]["ports"].as_array().unwrap();
+        service["metadata"]["labels"] == *labels && ports.iter().any(|port| port["name"] == monitor["spec"]["endpoints"][0]["port"])
+    };
+    assert_eq!(services.filter(is_scraped).count(), 1);
+    assert_eq!(labels[monitor["spec"]["jobLabel"].as_str().unwrap()], "outrigger", "alerts know it by this name");
+}
+
+#[test]
+fn the_kustomization_names_the_files_that_are_there() {
+    let kustomization = yaml("manifests/monitoring/kustomization.yaml");
+    let resources = kustomization["resources"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned());
+    let generated = kustomization["configMapGenerator"][0]["files"].as_array().unwrap().iter();
+    let generated = generated.map(|file| file.as_str().unwrap().split_once('=').unwrap().1.to_owned());
+    let named: BTreeSet<_> = resources.chain(generated).chain(["kustomization.yaml".to_owned()]).collect();
+    let folder = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests/monitoring")).unwrap();
+    let there: BTreeSet<_> = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(named, there);
+}
