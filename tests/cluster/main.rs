@@ -178,6 +178,7 @@ fn on_estates(house: &Arc<House>) -> Vec<Trial> {
         on_an_estate kustomizing::kubectl_installs_and_uninstalls_as_the_documentation_says,
         on_an_estate chart::helm_installs_upgrades_and_uninstalls,
         beside_others chart::the_chart_is_the_kustomization_with_values,
+        beside_others chart::what_watches_us_can_come_with_the_chart,
         beside_others chart::a_wrong_value_is_refused_by_its_name,
     ]
 }

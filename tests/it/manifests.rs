@@ -11,7 +11,10 @@ mod rights;
 mod shadow;
 mod spreads;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
 
 use outrigger::manifests::{Difference, File, Rendering, check, files, write};
 use serde_json::{Value, json};
@@ -167,6 +170,12 @@ fn registered(kind: &str, rendering: &Rendering) -> Vec<Value> {
     configuration["webhooks"].as_array().unwrap().clone()
 }
 
+/// What is rendered for an installation that wants nothing special; rendering takes a while.
+fn all() -> &'static [File] {
+    static FILES: LazyLock<Vec<File>> = LazyLock::new(|| files(&Rendering::default()).unwrap());
+    &FILES
+}
+
 /// The directory under version control.
 fn committed() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests")
@@ -186,8 +195,7 @@ fn the_one(rendered: &[File], path: &Path) -> Value {
 
 /// The one object of this kind in a rendered file.
 fn rendered_one(path: &str, kind: &str) -> Value {
-    let rendered = files(&Rendering::default()).unwrap();
-    let mut found = documents(&rendered.iter().find(|file| file.path == Path::new(path)).unwrap().text);
+    let mut found = documents(&all().iter().find(|file| file.path == Path::new(path)).unwrap().text);
     found.retain(|document| document["kind"] == kind);
     assert_eq!(found.len(), 1, "{kind} in {path}");
     found.remove(0)

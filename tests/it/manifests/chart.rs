@@ -3,16 +3,14 @@
 
 use std::path::Path;
 
-use outrigger::manifests::{Rendering, files};
 use serde_json::{Value, json};
 
-use super::rendered_one;
+use super::{all, rendered_one};
 
 const CHART: &str = "helm/outrigger";
 
 fn text(name: &str) -> String {
-    let files = files(&Rendering::default()).unwrap();
-    files.into_iter().find(|file| file.path == Path::new(CHART).join(name)).unwrap().text
+    all().iter().find(|file| file.path == Path::new(CHART).join(name)).unwrap().text.clone()
 }
 
 fn values() -> Value {
@@ -73,9 +71,8 @@ fn every_value_is_described_and_no_other_is_taken() {
 
 #[test]
 fn every_value_has_an_effect() {
-    let files = files(&Rendering::default()).unwrap();
     let templates = Path::new(CHART).join("templates");
-    let templates: String = files.into_iter().filter(|file| file.path.starts_with(&templates)).map(|file| file.text).collect();
+    let templates: String = all().iter().filter(|file| file.path.starts_with(&templates)).map(|file| file.text.as_str()).collect();
     let mut unused = Vec::new();
     for (name, value) in values().as_object().unwrap() {
         let whole = format!(".Values.{name}");
