@@ -149,12 +149,8 @@ fn hooks(rendering: &Rendering) -> Result<Vec<String>, ManifestError> {
     let templates = webhooks::documents(rendering, TABLE)?.into_iter().zip(strict).map(|(document, strict)| {
         let label = format!("    {LABEL}: {ALWAYS}\n");
         let unlabelled = either(&document, &strict, ".Values.strict").replacen(&label, "", 1);
-        let template = Template::of(&unlabelled).begin("metadata:", &INJECTED)?.finish("clientConfig:", 2, &bundle)?.finish(
-            "matchExpressions:",
-            0,
-            &selectors,
-        )?;
-        Ok(template.text())
+        let template = Template::of(&unlabelled).begin("metadata:", &INJECTED)?.finish("clientConfig:", 2, &bundle)?;
+        Ok(template.finish("namespaceSelector:", 2, &selectors)?.text())
     });
     templates.collect()
 }
