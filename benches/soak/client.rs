@@ -1,5 +1,7 @@
 //! The client: sends each review when its time has come.
 
+#![expect(clippy::indexing_slicing, reason = "kinds are numbered")]
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, ensure};

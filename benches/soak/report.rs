@@ -1,6 +1,6 @@
 //! What came of it, as tables.
 
-#![expect(clippy::print_stdout, clippy::cast_precision_loss, reason = "a report of measured numbers")]
+#![expect(clippy::print_stdout, clippy::cast_precision_loss, clippy::indexing_slicing, reason = "a report of measured numbers")]
 
 use std::{collections::BTreeMap, time::Duration};
 

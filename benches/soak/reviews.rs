@@ -1,5 +1,7 @@
 //! The reviews: what an API server sends on a busy day, in what proportion.
 
+#![expect(clippy::indexing_slicing, reason = "kinds are numbered, and a text as an index makes the member")]
+
 use hyper::body::Bytes;
 use serde_json::{Value, json};
 
@@ -110,6 +112,7 @@ impl Reviews {
     }
 }
 
+#[expect(clippy::too_many_arguments, reason = "a review has as many parts")]
 fn pod_review(namespace: &str, operation: &str, object: &Value, old: &Value, sub_resource: &str, is_dry_run: bool) -> String {
     let (resource, kind) =
         (json!({"group": "", "version": "v1", "resource": "pods"}), json!({"group": "", "version": "v1", "kind": "Pod"}));

@@ -1,5 +1,10 @@
 //! The scenario: a cluster with something of everything, and a day's traffic.
-#![expect(clippy::print_stdout, clippy::cast_precision_loss, reason = "a bench prints, and its figures are rounded anyway")]
+#![expect(
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    clippy::indexing_slicing,
+    reason = "a bench prints, and its figures are rounded anyway"
+)]
 
 use std::{sync::Arc, time::Duration};
 

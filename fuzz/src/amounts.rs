@@ -21,8 +21,8 @@ pub fn run(bytes: &[u8]) {
     let gone = max_unavailable_rounded_up(&amount, whole);
     let percent = text.strip_suffix('%').and_then(|digits| digits.parse::<i32>().ok());
     if let (Some(percent), true) = (percent, is_percentage(&text)) {
-        let exact = (i64::from(percent) * whole as i64 + 99) / 100;
-        assert_eq!(gone.map(|gone| gone as i64).ok(), Some(exact), "{text} of {whole}");
+        let exact = (i64::from(percent) * i64::try_from(whole).unwrap() + 99) / 100;
+        assert_eq!(gone.ok().and_then(|gone| i64::try_from(gone).ok()), Some(exact), "{text} of {whole}");
         assert!(problems.is_empty(), "{text}");
     }
     if let IntOrString::Int(number) = amount {

@@ -15,7 +15,7 @@ use super::{
 /// Takes choices of sets and of a pod.
 pub fn run(bytes: &[u8]) {
     let mut choices = Choices::new(bytes);
-    let sets: Vec<_> = ["log", "mesh", "hot"].into_iter().filter_map(|name| choices.yes().then(|| set(name, &mut choices))).collect();
+    let sets: Vec<_> = choices.some(&["log", "mesh", "hot"]).into_iter().map(|name| set(name, &mut choices)).collect();
     let cluster = Cluster { state: state(&sets), objects: sets, reviews: Vec::new() };
     let pod = pod(&mut choices);
     let hook = TABLE.iter().find(|hook| hook.path == "/mutate-pod").unwrap();

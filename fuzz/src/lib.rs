@@ -17,8 +17,11 @@ pub mod quantities;
 pub mod review;
 pub mod selectors;
 
-/// The name of each target, and what it does with bytes.
-pub const TARGETS: [(&str, fn(&[u8])); 10] = [
+/// What a target does with bytes.
+pub type Run = fn(&[u8]);
+
+/// The name of each target, and what it does.
+pub const TARGETS: [(&str, Run); 10] = [
     ("amounts", amounts::run),
     ("convert", convert::run),
     ("documents", documents::run),

@@ -12,7 +12,7 @@ pub fn run(bytes: &[u8]) {
     let mut choices = Choices::new(bytes);
     let (keys, values) = (["a", "b", "c"], ["x", "y", ""]);
     let labels: BTreeMap<String, String> =
-        keys.iter().filter_map(|key| choices.yes().then(|| ((*key).to_owned(), choices.pick(&values).to_owned()))).collect();
+        choices.some(&keys).into_iter().map(|key| (key.to_owned(), choices.pick(&values).to_owned())).collect();
     let expression = |choices: &mut Choices<'_>| LabelSelectorRequirement {
         key: choices.pick(&keys).to_owned(),
         operator: choices.pick(&["In", "NotIn", "Exists", "DoesNotExist", "in", ""]).to_owned(),

@@ -1,7 +1,10 @@
 //! HTTP/2 as nobody should speak it: floods and tricks that have taken other servers down. Each costs the one who does it his connection, or
 //! nothing; all others are served meanwhile.
 
-use std::time::{Duration, Instant};
+use std::{
+    pin::Pin,
+    time::{Duration, Instant},
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -82,7 +85,7 @@ async fn flood(stream: TlsStream<TcpStream>, mut next: impl FnMut(u32) -> Vec<u8
 }
 
 /// Others are served while that goes on, and when it is over.
-async fn assert_harmless(server: &Server, abuse: impl Future<Output = usize>) {
+async fn assert_harmless(server: &Server, abuse: Pin<Box<impl Future<Output = usize>>>) {
     let since = Instant::now();
     let (_, ()) = tokio::join!(ends("the abuse", abuse), server.assert_serves());
     server.assert_serves().await;
@@ -124,7 +127,7 @@ async fn empty_continuations_end_the_connection_or_cost_nothing() {
     let server = start(Limits { idle: SHORT, drain: SHORT, ..patient() }).await;
     let mut stream = connected(&server, &[]).await;
     stream.write_all(&frame(HEADERS, 0, 1, &request())).await.unwrap();
-    assert_harmless(&server, flood(stream, |_| frame(CONTINUATION, 0, 1, &[]), 5_000_000)).await;
+    assert_harmless(&server, Box::pin(flood(stream, |_| frame(CONTINUATION, 0, 1, &[]), 5_000_000))).await;
 }
 
 #[tokio::test]
@@ -138,7 +141,7 @@ async fn pings_settings_and_empty_frames_hold_up_nobody() {
     ];
     for next in kinds {
         let stream = connected(&server, &[]).await;
-        assert_harmless(&server, flood(stream, next, 2_000_000)).await;
+        assert_harmless(&server, Box::pin(flood(stream, next, 2_000_000))).await;
     }
 }
 
@@ -157,7 +160,7 @@ async fn bodies_of_empty_frames_are_given_up() {
     let server = start(Limits { body_time: SHORT, idle: SHORT, drain: SHORT, ..patient() }).await;
     let mut stream = connected(&server, &[]).await;
     stream.write_all(&frame(HEADERS, END_HEADERS, 1, &request())).await.unwrap();
-    assert_harmless(&server, flood(stream, |_| frame(DATA, 0, 1, &[]), 5_000_000)).await;
+    assert_harmless(&server, Box::pin(flood(stream, |_| frame(DATA, 0, 1, &[]), 5_000_000))).await;
 }
 
 /// A client that takes no answers: its windows are empty.
@@ -214,7 +217,7 @@ async fn bytes_that_are_dribbled_hold_up_nobody_and_gain_no_time() {
         stream.write_all(head.as_bytes()).await.unwrap();
         dribble(&mut stream, rest.as_bytes(), pause).await;
     };
-    ends("all that is dribbled", async { tokio::join!(handshake, headers, bodies, server.assert_serves()) }).await;
+    ends("all that is dribbled", Box::pin(async { tokio::join!(handshake, headers, bodies, server.assert_serves()) })).await;
     assert!(since.elapsed() < Duration::from_secs(15), "{:?}", since.elapsed());
 }
 
@@ -223,10 +226,9 @@ async fn dribble(stream: &mut (impl AsyncReadExt + AsyncWriteExt + Unpin), bytes
     for byte in bytes {
         let mut answer = [0; 512];
         match timeout(pause, stream.read(&mut answer)).await {
-            // An answer, or the end.
-            Ok(_) => return,
             Err(_) if stream.write_all(&[*byte]).await.is_ok() && stream.flush().await.is_ok() => {}
-            Err(_) => return,
+            // An answer, or the end.
+            _ => return,
         }
     }
     panic!("all {} bytes were taken, one at a time", bytes.len());

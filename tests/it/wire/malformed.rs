@@ -127,6 +127,7 @@ fn of_pods(operation: &str, object: &Value, old: &Value) -> Value {
 }
 
 /// Many of everything that a pod has lists of, alike and each of another name.
+#[expect(clippy::too_many_lines, reason = "a list of all lists")]
 fn crowded_pods() -> Vec<(String, Value)> {
     let pod = || {
         let owner = json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-1", "uid": "r", "controller": true}]);
@@ -195,6 +196,7 @@ async fn a_pod_with_thousands_of_something_takes_no_time_for_each_pair() {
 }
 
 /// Many of everything that our own objects have lists of.
+#[expect(clippy::too_many_lines, reason = "a list of all lists")]
 fn crowded_objects() -> Vec<(String, &'static str, Value)> {
     let numbers = |item: &str| -> Vec<Value> {
         (0..MANY_OF_OURS).map(|number| serde_json::from_str(&item.replace('@', &format!("n{number}"))).unwrap()).collect()
