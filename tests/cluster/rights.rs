@@ -52,11 +52,11 @@ pub(crate) async fn granted(plane: &ControlPlane, namespace: &str, account: &str
         let metadata = json!({"name": format!("{account}-{namespace}")});
         let role_ref = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": format!("{account}-{namespace}")});
         let binding = json!({"apiVersion": api_version, "kind": format!("{kind}Binding"), "metadata": metadata, "roleRef": role_ref, "subjects": subjects});
-        let rule = role.pointer("/rules").and_then(Value::as_array).and_then(|rules| rules.last()).cloned().context("no rules")?;
+        let last = role.pointer("/rules").and_then(Value::as_array).and_then(|rules| rules.last()).cloned().context("no rules")?;
         json_patch::merge(&mut role, &json!({"metadata": {"name": format!("{account}-{namespace}"), "namespace": null}}));
         applying::apply(&client, namespace, role).await?;
         applying::apply(&client, namespace, binding).await?;
-        in_force(&client, (namespace, account), serde_json::from_value(rule)?).await?;
+        in_force(&client, (namespace, account), serde_json::from_value(last)?).await?;
     }
     let path = plane.folder.join(format!("account-{account}-{namespace}"));
     write(plane, namespace, account, &path).await?;

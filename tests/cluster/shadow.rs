@@ -75,8 +75,8 @@ fn reading(namespace: &str) -> Result<Vec<Value>> {
             let verbs = rule["verbs"].as_array_mut().context("a rule without verbs")?;
             verbs.retain(|verb| READS.iter().any(|read| verb == read));
         }
-        let rules = role["rules"].as_array_mut().context("a role without rules")?;
-        rules.retain(|rule| rule["verbs"] != json!([]) && rule["resources"] != json!(["leases"]));
+        let kept = role["rules"].as_array_mut().context("a role without rules")?;
+        kept.retain(|rule| rule["verbs"] != json!([]) && rule["resources"] != json!(["leases"]));
     }
     Ok(roles)
 }
