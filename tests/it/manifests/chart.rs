@@ -97,3 +97,21 @@ fn definitions_stay_when_the_chart_goes_and_webhooks_can_be_taken_away() {
     assert_eq!(before.matches("helm.sh/hook: pre-delete").count(), 3);
     assert_eq!(before.matches("webhooks: []").count(), 2);
 }
+
+#[test]
+fn conditions_on_namespaces_are_about_namespaces_and_never_about_objects() {
+    for (name, times) in [("templates/webhooks.yaml", 4), ("templates/evictions.yaml", 1)] {
+        let (text, mut title) = (text(name), "");
+        let mut seen = 0;
+        for line in text.lines() {
+            if line.trim_end().ends_with("Selector:") {
+                title = line.trim();
+            }
+            if line.contains(".Values.namespaceSelector.matchExpressions") {
+                assert_eq!(title, "namespaceSelector:", "{name}");
+                seen += 1;
+            }
+        }
+        assert_eq!(seen, times, "{name}");
+    }
+}
