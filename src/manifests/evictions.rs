@@ -78,9 +78,10 @@ fn passes() -> String {
     let judged = format!("has(object.metadata.annotations) && {JUDGED:?} in object.metadata.annotations");
     let going = "has(params.metadata.deletionTimestamp)";
     let listed = "has(params.spec.protectOperations) && size(params.spec.protectOperations) > 0";
-    let noted = format!("has({notes}) && {PROTECT_OPERATIONS:?} in {notes} && {notes}[{PROTECT_OPERATIONS:?}].matches('[A-Za-z]')");
-    let spared =
-        format!("({listed} ? !('EVICT' in params.spec.protectOperations) : {noted} && !{notes}[{PROTECT_OPERATIONS:?}].contains('EVICT'))");
+    let is_noted = format!("has({notes}) && {PROTECT_OPERATIONS:?} in {notes} && {notes}[{PROTECT_OPERATIONS:?}].matches('[A-Za-z]')");
+    let spared = format!(
+        "({listed} ? !('EVICT' in params.spec.protectOperations) : {is_noted} && !{notes}[{PROTECT_OPERATIONS:?}].contains('EVICT'))"
+    );
     format!("{judged} || {going} || {spared}")
 }
 

@@ -57,7 +57,7 @@ fn what_a_component_patches_is_in_the_base() {
             }
         }
     }
-    assert_eq!(patches, 5 + 1 + 4 + 2 + 1);
+    assert_eq!(patches, 5 + 1 + 4 + 1 + 2);
 }
 
 #[test]
