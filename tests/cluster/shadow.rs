@@ -140,7 +140,7 @@ async fn a_refusal_is_seen_by_both(sandbox: &Sandbox, shadow: &Shadow, pods: &[S
     let refused = ask(&client, &Method::DELETE, &path(sandbox, pod), &json!({})).await?.err().context("it is deleted")?;
     ensure!(refused.code == 403, "{refused:?}");
     shadow.says("/validate-pod", "denied", 1.0).await?;
-    ensure!(shadow.would("/validate-pod", "failed").await? == 0.0);
+    ensure!(shadow.would("/validate-pod", "failed").await? < 0.5);
     Ok(())
 }
 
