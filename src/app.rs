@@ -220,7 +220,7 @@ impl Running {
 
     /// The same, where nothing is done and it is only told what would have been. Conversions are work, and are left to others.
     fn shadows(&self, outside: Outside) -> Router {
-        tracing::info!("a shadow: every request passes as it is, and nothing is written");
+        tracing::info!("a shadow: every request passes as it is, and nothing is written but its own certificate");
         let hooks = handlers::TABLE.iter().map(|hook| (hook.path, hook.handler));
         let limits = Limits { decision: SHADOW_DECISION, ..Limits::default() };
         http::router(hooks, &self.state, &self.metrics, &limits, &outside.watching())
