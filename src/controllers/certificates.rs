@@ -246,7 +246,8 @@ impl Keeper {
         let (ca, bundle) = (signer.certificate(), held.bundle());
         let is_trusted = carried.is_some_and(|carried| carried.trusts(std::slice::from_ref(ca)));
         self.memory.trusted_since = if is_trusted { self.memory.trusted_since.or(Some(now)) } else { None };
-        let signing = Signing { ca, bundle: &bundle, is_fresh, trusted_since: self.memory.trusted_since };
+        let is_ours = matches!(held, Held::Ours(_));
+        let signing = Signing { ca, bundle: &bundle, is_ours, is_fresh, trusted_since: self.memory.trusted_since };
         if !plan::renews(self.memory.leaf.as_ref(), &signing, &self.own.times, now) {
             return;
         }
@@ -308,8 +309,9 @@ impl Keeper {
     /// How long nothing is due.
     fn pause(&self, step: Option<Moment>, now: Moment) -> Duration {
         let leaf = self.memory.leaf.as_ref();
-        let due = [step, leaf.map(plan::Leaf::due).filter(|due| *due > now), leaf.map(plan::Leaf::overdue)];
-        let soonest = due.into_iter().flatten().map(|due| due.saturating_sub(now)).min().unwrap_or(EVERY);
+        let due = [step, leaf.map(plan::Leaf::due), leaf.map(plan::Leaf::overdue)];
+        // What is past and was not done then, as near the end of a CA that nobody exchanges, is not looked at more often for that.
+        let soonest = due.into_iter().flatten().filter(|due| *due > now).map(|due| due.saturating_sub(now)).min().unwrap_or(EVERY);
         // Nobody who is not ready is kept waiting for a watch.
         let every = if self.own.readiness.holds(&[CERTIFICATE, BUNDLES]) { EVERY } else { SOON };
         let seconds = soonest.min(every).min(self.own.times.leaf / 10).max(1);

@@ -178,6 +178,8 @@ pub struct Signing<'a> {
     pub ca: &'a Certificate,
     /// All that the Secret says to trust.
     pub bundle: &'a [Certificate],
+    /// Whether it is exchanged by this plan, and not by somebody.
+    pub is_ours: bool,
     /// Whether the Secret was read just now. A CA of an hour ago may have been exchanged, and its certificates be refused before they
     /// end.
     pub is_fresh: bool,
@@ -191,14 +193,19 @@ pub fn renews(leaf: Option<&Leaf>, signing: &Signing<'_>, times: &Times, now: Mo
         return false;
     }
     let Some(leaf) = leaf.filter(|leaf| leaf.ends > now && leaf.by.ends > now) else { return true };
+    if signing.ca.begins > now {
+        // Who has made it has another clock. What it signs is not believed yet.
+        return false;
+    }
     if leaf.by == *signing.ca {
         let is_longer = signing.ca.ends.min(now.saturating_add(times.leaf)) > leaf.ends;
         return is_longer && (leaf.overdue() <= now || (signing.is_fresh && leaf.due() <= now));
     }
     // As the plan goes, the old one is trusted for a while after it has signed, and the new one before it does. Any other change
     // somebody made by hand: then the hooks have to know first.
+    let is_planned = signing.is_ours && signing.bundle.contains(&leaf.by);
     let is_settled = signing.trusted_since.is_some_and(|since| since.saturating_add(times.settle) <= now);
-    signing.bundle.contains(&leaf.by) || is_settled || leaf.overdue() <= now
+    is_planned || is_settled || leaf.overdue() <= now
 }
 
 #[cfg(test)]

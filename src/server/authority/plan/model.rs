@@ -117,7 +117,7 @@ impl World {
         }
         server.known = Some(held.clone());
         let bundle = held.bundle();
-        let about = Signing { ca: &signing, bundle: &bundle, is_fresh: true, trusted_since: server.trusted_since };
+        let about = Signing { ca: &signing, bundle: &bundle, is_ours: true, is_fresh: true, trusted_since: server.trusted_since };
         if renews(server.leaf.as_ref(), &about, &TIMES, self.now) {
             let ends = signing.ends.min(self.now + TIMES.leaf);
             server.leaf = Some(Leaf { by: signing, issued: self.now, ends });
@@ -182,7 +182,7 @@ impl World {
         server.pass = Pass::default();
         let Some(held) = server.known.clone() else { return };
         let (Some(signing), bundle) = (held.signing(), held.bundle()) else { return };
-        let about = Signing { ca: signing, bundle: &bundle, is_fresh: false, trusted_since: None };
+        let about = Signing { ca: signing, bundle: &bundle, is_ours: true, is_fresh: false, trusted_since: None };
         if renews(server.leaf.as_ref(), &about, &TIMES, self.now) {
             server.leaf = Some(Leaf { by: signing.clone(), issued: self.now, ends: signing.ends.min(self.now + TIMES.leaf) });
         }

@@ -126,7 +126,7 @@ fn others_that_somebody_added_stay() {
 }
 
 fn signing<'a>(ca: &'a Certificate, bundle: &'a [Certificate]) -> Signing<'a> {
-    Signing { ca, bundle, is_fresh: true, trusted_since: None }
+    Signing { ca, bundle, is_ours: true, is_fresh: true, trusted_since: None }
 }
 
 #[test]
@@ -156,10 +156,25 @@ fn a_ca_that_was_exchanged_by_plan_signs_at_once_and_any_other_when_the_hooks_kn
     let leaf = Leaf { by: old.clone(), issued: 0, ends: 1_200 };
     let both = [new.clone(), old.clone()];
     assert!(renews(Some(&leaf), &signing(&new, &both), &TIMES, 1));
+    let given = Signing { is_ours: false, ..signing(&new, &both) };
+    assert!(!renews(Some(&leaf), &given, &TIMES, 1), "somebody named both; the hooks do not yet");
+    assert!(renews(Some(&leaf), &Signing { trusted_since: Some(10), ..given }, &TIMES, 70));
     let only = [new.clone()];
     let by_hand = |trusted_since, now| renews(Some(&leaf), &Signing { trusted_since, ..signing(&new, &only) }, &TIMES, now);
     assert!(!by_hand(None, 900) && !by_hand(Some(10), 69) && by_hand(Some(10), 70));
     assert!(by_hand(None, 1_150), "better than one that has ended");
     let ended = Leaf { by: Certificate { ends: 50, ..old }, ..leaf };
     assert!(renews(Some(&ended), &signing(&new, &only), &TIMES, 50));
+}
+
+#[test]
+fn a_ca_of_tomorrow_takes_no_good_certificate_away() {
+    let (old, tomorrow) = (ca(1, 0), ca(2, 5_000));
+    let leaf = Leaf { by: old.clone(), issued: 0, ends: 1_200 };
+    let both = [tomorrow.clone(), old];
+    for now in [1, 900, 1_199] {
+        assert!(!renews(Some(&leaf), &signing(&tomorrow, &both), &TIMES, now));
+    }
+    assert!(renews(Some(&leaf), &signing(&tomorrow, &both), &TIMES, 1_200), "one that is believed tomorrow is better than one that has ended");
+    assert!(renews(None, &signing(&tomorrow, &both), &TIMES, 1));
 }
