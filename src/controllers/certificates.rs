@@ -193,7 +193,7 @@ impl Keeper {
                 Err(why) => trouble = Some(why),
             }
         }
-        self.tidings.secret(trouble.as_deref(), self.memory.leaf.is_some());
+        self.tidings.secret(trouble.as_deref(), !is_usable, self.memory.leaf.is_some());
         self.take_in(meaning, now);
         self.renew(carried.as_ref(), is_usable, now);
         let spread = match &work {
@@ -210,7 +210,7 @@ impl Keeper {
 
     /// Goes on from memory: the Secret cannot be read.
     fn go_on(&mut self, failure: &Failure, carried: Option<&Carried>, now: Moment) -> Turn {
-        self.tidings.secret(Some(&format!("cannot be read: {failure}")), self.memory.leaf.is_some());
+        self.tidings.secret(Some(&format!("cannot be read: {failure}")), false, self.memory.leaf.is_some());
         self.renew(carried, false, now);
         Turn::Failed
     }

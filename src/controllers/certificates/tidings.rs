@@ -66,14 +66,15 @@ impl Tidings {
     }
 
     /// Why the Secret cannot be used, if it cannot; and whether a certificate is served nevertheless.
-    pub(super) fn secret(&mut self, why: Option<&str>, serves: bool) {
-        self.metrics.certificate_unusable.set(why.is_some().into());
+    pub(super) fn secret(&mut self, why: Option<&str>, is_unusable: bool, serves: bool) {
+        self.metrics.certificate_unusable.set(is_unusable.into());
         let Some(why) = why else {
             self.warn(SECRET, None);
             return;
         };
         let told = format!("{} {why}", self.secret);
-        self.readiness.explain(CERTIFICATE, format!("{told}; mend the Secret, or delete it to have a new one made"));
+        let advice = if is_unusable { "; mend the Secret, or delete it to have a new one made" } else { "" };
+        self.readiness.explain(CERTIFICATE, format!("{told}{advice}"));
         let while_served = if serves { "; the certificate that was signed before is served" } else { "" };
         if self.warn(SECRET, Some(told + while_served)) {
             self.metrics.certificate_errors.inc();
