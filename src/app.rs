@@ -196,6 +196,7 @@ impl Running {
 
     fn stand_for_election(&self, client: Client, times: Times, common: &Common, election: &Election) -> anyhow::Result<()> {
         if !election.leader_elect {
+            self.metrics.leader.set(1);
             self.leadership.send_replace(Some(Term::without_election(&self.resign)));
             return Ok(());
         }
@@ -240,8 +241,9 @@ impl Running {
 
     /// Numbers that are found out when somebody asks for them.
     fn reckon(&self, dropped_lines: impl Fn() -> usize + Send + Sync + 'static) {
-        let state = self.state.clone();
+        let (state, readiness) = (self.state.clone(), self.readiness.clone());
         self.metrics.reckon(move |metrics| {
+            metrics.ready.set(readiness.check().is_ok().into());
             metrics.log_lines_dropped(dropped_lines());
             for (kind, count) in state.read().snapshot().counts() {
                 metrics.objects(kind, count);

@@ -79,6 +79,8 @@ pub struct Metrics {
     pub budgets_not_enforcing: Gauge,
     /// 1 while this replica leads, else 0.
     pub leader: Gauge,
+    /// 1 while this replica is ready, else 0.
+    pub ready: Gauge,
     /// Times that this replica became the leader or ceased to be it.
     pub leader_transitions: Counter,
 }
@@ -160,8 +162,11 @@ impl Metrics {
             pods_moved: Counter::default(),
             budgets_not_enforcing: Gauge::default(),
             leader: Gauge::default(),
+            ready: Gauge::default(),
             leader_transitions: Counter::default(),
         };
+        // What counts from its first time on is there before, so that the first time shows.
+        let _ = metrics.reviews.panics.get_or_create(&OfHook { hook: "claims" });
         metrics.register();
         metrics
     }
@@ -210,6 +215,7 @@ impl Metrics {
         ours.register("unusable_objects", "Stored objects that cannot be used", self.unusable.clone());
         ours.register("events", "Events of the cluster, by what became of them", self.events.clone());
         ours.register("leader", "1 while this replica leads, else 0", self.leader.clone());
+        ours.register("ready", "1 while this replica is ready, else 0", self.ready.clone());
         let transitions = self.leader_transitions.clone();
         ours.register("leader_transitions", "Times that this replica became the leader or ceased to be it", transitions);
     }
