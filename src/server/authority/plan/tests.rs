@@ -175,6 +175,9 @@ fn a_ca_of_tomorrow_takes_no_good_certificate_away() {
     for now in [1, 900, 1_199] {
         assert!(!renews(Some(&leaf), &signing(&tomorrow, &both), &TIMES, now));
     }
-    assert!(renews(Some(&leaf), &signing(&tomorrow, &both), &TIMES, 1_200), "one that is believed tomorrow is better than one that has ended");
+    assert!(
+        renews(Some(&leaf), &signing(&tomorrow, &both), &TIMES, 1_200),
+        "one that is believed tomorrow is better than one that has ended"
+    );
     assert!(renews(None, &signing(&tomorrow, &both), &TIMES, 1));
 }
