@@ -1,5 +1,5 @@
 //! The trace that a review is part of, by the header `traceparent` (W3C Trace Context): its id stands in all log lines of the review.
-//! With the feature `otlp`, spans are sent to a collector ([`super::otlp`]). A review that comes without the header costs nothing.
+//! With the feature `otlp`, spans are sent to a collector (`telemetry::otlp`). A review that comes without the header costs nothing.
 
 use http::HeaderMap;
 use tracing::{Span, field::Empty};

@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::discovery::{self, Scope};
+use outrigger::manifests::{self, Rendering};
 use serde_json::{Value, json};
 
 use crate::applying;
@@ -50,6 +51,24 @@ impl Sandbox {
             hooks.push(probe(&mark));
             applying::apply(&self.cluster.client(), "", configuration).await?;
             self.obeyed(&mark).await.with_context(|| format!("{kind} {unique}"))?;
+        }
+        self.refuse_unjudged_evictions().await
+    }
+
+    /// Applies the policy that belongs to the hook of evictions, for this sandbox alone.
+    async fn refuse_unjudged_evictions(&self) -> Result<()> {
+        let files = manifests::files(&Rendering::default())?;
+        let file = files.iter().find(|file| file.path.as_os_str() == "evictions.yaml").context("no policy of evictions")?;
+        for mut object in applying::documents(&file.text)? {
+            for name in ["/metadata/name", "/spec/policyName"] {
+                if let Some(name) = object.pointer_mut(name) {
+                    *name = format!("{}-{}", name.as_str().unwrap_or_default(), self.label).into();
+                }
+            }
+            if let Some(constraints) = object.pointer_mut("/spec/matchConstraints") {
+                add_label_selector(constraints, "namespaceSelector", SANDBOX_LABEL, &self.label)?;
+            }
+            applying::apply(&self.cluster.client(), "", object).await?;
         }
         Ok(())
     }

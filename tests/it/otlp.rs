@@ -19,9 +19,12 @@ const PARENT: &str = "00f067aa0ba902b7";
 const SAMPLED: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const UNSAMPLED: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
-/// A collector: what was posted to which path.
+/// A path, and what was posted to it.
+type Posted = (String, Vec<u8>);
+
+/// A collector.
 #[derive(Clone, Default)]
-struct Collector(Arc<Mutex<Vec<(String, Vec<u8>)>>>);
+struct Collector(Arc<Mutex<Vec<Posted>>>);
 
 impl Collector {
     /// Listens on a free port of this machine.
