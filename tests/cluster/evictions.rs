@@ -107,7 +107,7 @@ async fn is_evicted(client: &Client, sandbox: &Sandbox, pod: &str) -> Result<boo
         match refusal.code {
             429 if refusal.message.contains(" are needed") => return Ok(false),
             429 if refusal.message.contains("nobody can tell") => {}
-            500 if refusal.message.contains("failed calling webhook") => {}
+            403 if refusal.message.contains("no replica of Outrigger answered") => {}
             _ => bail!("{pod}: {refusal:?}"),
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
