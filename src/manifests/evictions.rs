@@ -13,7 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::{Value, json};
 
 use super::{ManifestError, Rendering, cluster_wide, webhooks::elsewhere, yaml};
-use crate::budget::keys::JUDGED;
+use crate::budget::keys::{JUDGED, PROTECT_OPERATIONS};
 
 /// The name of the policy and of its binding.
 const POLICY: &str = "outrigger-evictions";
@@ -57,9 +57,7 @@ fn policy(rendering: &Rendering) -> ValidatingAdmissionPolicy {
             }),
             match_constraints: Some(evictions(rendering)),
             validations: Some(vec![Validation {
-                expression: format!(
-                    "has(params.metadata.deletionTimestamp) || has(object.metadata.annotations) && {JUDGED:?} in object.metadata.annotations"
-                ),
+                expression: passes(),
                 message: Some("no replica of Outrigger answered, so nobody can tell whether this pod can be spared".to_owned()),
                 message_expression: Some(
                     "'no replica of Outrigger answered, so nobody can tell whether PodUnavailableBudget ' + params.metadata.name + ' can \
@@ -72,6 +70,19 @@ fn policy(rendering: &Rendering) -> ValidatingAdmissionPolicy {
         }),
         status: None,
     }
+}
+
+/// What has been judged may pass, and what this budget does not guard against. (`budget::index`)
+fn passes() -> String {
+    let notes = "params.metadata.annotations";
+    let judged = format!("has(object.metadata.annotations) && {JUDGED:?} in object.metadata.annotations");
+    let going = "has(params.metadata.deletionTimestamp)";
+    let listed = "has(params.spec.protectOperations) && size(params.spec.protectOperations) > 0";
+    let is_noted = format!("has({notes}) && {PROTECT_OPERATIONS:?} in {notes} && {notes}[{PROTECT_OPERATIONS:?}].matches('[A-Za-z]')");
+    let spared = format!(
+        "({listed} ? !('EVICT' in params.spec.protectOperations) : {is_noted} && !{notes}[{PROTECT_OPERATIONS:?}].contains('EVICT'))"
+    );
+    format!("{judged} || {going} || {spared}")
 }
 
 fn evictions(rendering: &Rendering) -> MatchResources {

@@ -26,6 +26,8 @@ const SCHEMA: &str = include_str!("helm/values.schema.json");
 const NOTES: &str = include_str!("helm/NOTES.txt");
 /// Parts of templates that have a name.
 const PARTS: &str = include_str!("helm/parts.tpl");
+/// What is watched and shown. Files of a chart are no templates: what is in braces there is for Prometheus and Grafana.
+const MONITORING: &str = include_str!("helm/monitoring.yaml");
 /// The certificate is made by the replicas.
 const SELF_MANAGED: &str = r#"eq .Values.certificates.mode "selfManaged""#;
 /// It is mounted.
@@ -61,6 +63,10 @@ pub(super) fn files() -> Result<Vec<File>, ManifestError> {
         templates("protection", &under(&protection::documents()?, ".Values.deletionProtection.policy")),
         templates("cert-manager", &certificates(&rendering)?),
         templates("network-policy", &network_policy(&rendering)?),
+        templates("monitoring", &[MONITORING.to_owned()]),
+        plain("monitoring/dashboard.json", include_str!("../../manifests/monitoring/dashboard.json")),
+        plain("monitoring/prometheus-rule.yaml", include_str!("../../manifests/monitoring/prometheus-rule.yaml")),
+        plain("monitoring/service-monitor.yaml", include_str!("../../manifests/monitoring/service-monitor.yaml")),
     ];
     for (name, definition) in DEFINITIONS.iter().zip(definitions(&rendering)?) {
         files.push(templates(&format!("crds/{name}"), &[kept(name, &definition.text)?]));
@@ -111,7 +117,7 @@ fn rights(rendering: &Rendering) -> Result<Vec<String>, ManifestError> {
         [("outrigger-sidecar-terminator", "sidecarTerminator"), ("outrigger-counted", "counted"), ("outrigger-lifted", "lifted")];
     let documents = access::documents(rendering)?;
     let templates = documents.iter().map(|document| {
-        if document.contains("kind: ServiceAccount\nmetadata:") {
+        if document.lines().any(|line| line == "kind: ServiceAccount") {
             let noted = ["{{- with .Values.serviceAccount.annotations }}", "annotations:", "  {{- toYaml . | nindent 4 }}", "{{- end }}"];
             return Ok(Template::of(document).begin("metadata:", &noted)?.text());
         }
@@ -143,12 +149,8 @@ fn hooks(rendering: &Rendering) -> Result<Vec<String>, ManifestError> {
     let templates = webhooks::documents(rendering, TABLE)?.into_iter().zip(strict).map(|(document, strict)| {
         let label = format!("    {LABEL}: {ALWAYS}\n");
         let unlabelled = either(&document, &strict, ".Values.strict").replacen(&label, "", 1);
-        let template = Template::of(&unlabelled).begin("metadata:", &INJECTED)?.finish("clientConfig:", 2, &bundle)?.finish(
-            "matchExpressions:",
-            0,
-            &selectors,
-        )?;
-        Ok(template.text())
+        let template = Template::of(&unlabelled).begin("metadata:", &INJECTED)?.finish("clientConfig:", 2, &bundle)?;
+        Ok(template.finish("namespaceSelector:", 2, &selectors)?.text())
     });
     templates.collect()
 }

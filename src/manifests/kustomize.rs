@@ -62,7 +62,8 @@ pub(super) fn files(rendering: &Rendering, installation: &[File]) -> Result<Vec<
 
 /// Everything, as an installation has it that wants nothing special.
 fn base(installation: &[File]) -> String {
-    let resources: String = installation.iter().map(|file| format!("- {}\n", file.path.display())).collect();
+    let resources: Vec<String> = installation.iter().map(|file| format!("- {}\n", file.path.display())).collect();
+    let resources = resources.concat();
     format!("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n{resources}")
 }
 

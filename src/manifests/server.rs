@@ -145,7 +145,7 @@ fn container(rendering: &Rendering) -> Container {
         resources: Some(ResourceRequirements {
             requests: Some(quantities(&[("cpu", "100m"), ("memory", "64Mi")])),
             // No limit on the processor: throttled admission is slow pods everywhere.
-            limits: Some(quantities(&[("memory", "256Mi")])),
+            limits: Some(quantities(&[("memory", "512Mi")])),
             ..ResourceRequirements::default()
         }),
         security_context: Some(SecurityContext {

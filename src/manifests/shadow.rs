@@ -68,7 +68,7 @@ fn of_a_shadow(mut object: Value) -> Option<Value> {
     }
     match kind.as_str() {
         "ClusterRole" | "Role" if name == AUTHORITY => {
-            object.get_mut("rules").and_then(Value::as_array_mut).into_iter().for_each(own_trust)
+            object.get_mut("rules").and_then(Value::as_array_mut).into_iter().flatten().for_each(own_trust);
         }
         "ClusterRole" | "Role" => object.get_mut("rules").and_then(Value::as_array_mut).into_iter().for_each(only_reads),
         "Deployment" => watching(&mut object),
@@ -92,11 +92,10 @@ fn only_reads(rules: &mut Vec<Value>) {
 }
 
 /// Its Secret and its hooks are its own; definitions are not.
-fn own_trust(rules: &mut Vec<Value>) {
-    for rule in rules.iter_mut().filter(|rule| rule.get("resources") == Some(&json!(["customresourcedefinitions"]))) {
-        if let Some(rule) = rule.as_object_mut() {
-            rule.insert("verbs".to_owned(), json!(READS));
-        }
+fn own_trust(rule: &mut Value) {
+    let is_of_definitions = rule.get("resources") == Some(&json!(["customresourcedefinitions"]));
+    if let Some(rule) = rule.as_object_mut().filter(|_| is_of_definitions) {
+        rule.insert("verbs".to_owned(), json!(READS));
     }
 }
 
@@ -137,7 +136,9 @@ fn rename(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(rename),
         Value::Object(members) => {
             let labels = members.get_mut("labels").and_then(Value::as_object_mut);
-            labels.into_iter().for_each(|labels| drop(labels.remove(LABEL)));
+            if let Some(labels) = labels {
+                labels.remove(LABEL);
+            }
             members.iter_mut().filter(|(name, _)| *name != "image").for_each(|(_, member)| rename(member));
         }
         _ => {}

@@ -1,6 +1,8 @@
 //! What is counted and logged of an answer: one line for each denial and each patch, with who, what and why. Of objects it says names,
 //! never what stands in them.
 
+use serde_json::value::RawValue;
+
 use crate::{
     admission::{
         review::Request,
@@ -62,14 +64,15 @@ impl std::fmt::Display for Resource<'_> {
     }
 }
 
+/// Where the API server writes how a name will begin, at the front: to read the whole object for a line would take longer than to decide.
+const MEMBER: &str = "\"generateName\":";
+
 /// The name of the object; of one that is yet to get its name, how that will begin, and a star.
 fn name(request: &Request<'_>) -> String {
     if !request.name.is_empty() {
         return request.name.to_string();
     }
-    // Where the API server writes it, at the front: to read the whole object for a line would take longer than to decide.
-    const MEMBER: &str = "\"generateName\":";
-    let text = request.object.map(|object| object.get()).unwrap_or_default();
+    let text = request.object.map(RawValue::get).unwrap_or_default();
     let Some((_, value)) = text.split_once(MEMBER) else { return String::new() };
     let begins = serde_json::Deserializer::from_str(value).into_iter::<String>().next().and_then(Result::ok);
     begins.map(|begins| begins + "*").unwrap_or_default()

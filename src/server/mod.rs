@@ -35,6 +35,8 @@ pub struct Limits {
     pub handshakes: usize,
     /// Until connections that do not end by themselves are cut, at the stop or when they were idle.
     pub drain: Duration,
+    /// At the stop, how long clients are waited for that have just connected and not asked anything yet.
+    pub newcomers: Duration,
 }
 
 impl Default for Limits {
@@ -49,6 +51,7 @@ impl Default for Limits {
             idle: Duration::from_mins(5),
             handshakes: 1024,
             drain: Duration::from_secs(20),
+            newcomers: Duration::from_secs(1),
         }
     }
 }

@@ -44,22 +44,27 @@ pub async fn serve(listener: TcpListener, door: Door, limits: Limits, stop: Canc
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
     let shaking = Arc::new(Mutex::new(Handshakes::default()));
+    let begin = |socket| {
+        let connection = Connection { limits: limits.clone(), stop: stop.clone(), cut: cut.clone(), shaking: Arc::clone(&shaking) };
+        connections.spawn(connection.run(socket, door.clone()));
+    };
     loop {
         let accepted = tokio::select! { biased;
             () = stop.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((socket, _)) => {
-                let connection = Connection { limits: limits.clone(), stop: stop.clone(), cut: cut.clone(), shaking: Arc::clone(&shaking) };
-                connections.spawn(connection.run(socket, door.clone()));
-            }
+            Ok((socket, _)) => begin(socket),
             // Out of file descriptors, most likely: others have to end first.
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
+    }
+    // Those that are connected already and only wait to be accepted.
+    while let Ok(Ok((socket, _))) = timeout(Duration::ZERO, listener.accept()).await {
+        begin(socket);
     }
     drop(listener);
     connections.close();
@@ -80,11 +85,7 @@ struct Connection {
 impl Connection {
     async fn run(self, socket: TcpStream, Door { tls, router, counted }: Door) {
         let _open = counted.begin();
-        let shaken = tokio::select! {
-            () = self.stop.cancelled() => return,
-            shaken = self.handshake(socket, tls, &counted) => shaken,
-        };
-        let Some(stream) = shaken else { return };
+        let Some(stream) = self.handshake(socket, tls, &counted).await else { return };
         let requests = Arc::new(AtomicU64::new(0));
         let service = Counted { inner: TowerToHyperService::new(router), requests: Arc::clone(&requests) };
         let mut streams = Streams::default();
@@ -97,7 +98,7 @@ impl Connection {
         tokio::pin!(connection);
         tokio::select! {
             _ = streams.drive(connection.as_mut()) => return,
-            () = self.stop.cancelled() => {}
+            () = self.stopped(&requests) => {}
             () = idle(&requests, self.limits.idle) => {}
         }
         connection.as_mut().graceful_shutdown();
@@ -109,14 +110,31 @@ impl Connection {
         }
     }
 
+    /// Ends at the stop; of a client that has asked nothing yet, when it has, or when it was waited for long enough. Who connects at the
+    /// very last moment, since word of our end is still on its way, is not turned away.
+    async fn stopped(&self, requests: &AtomicU64) {
+        self.stop.cancelled().await;
+        let asked = async {
+            while requests.load(Ordering::Relaxed) == 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let _ = timeout(self.limits.newcomers, asked).await;
+    }
+
     async fn handshake(&self, socket: TcpStream, tls: TlsAcceptor, counted: &ConnectionMetrics) -> Option<TlsStream<TcpStream>> {
         let _ = socket.set_nodelay(true);
         // Silent clients wait here, where they are no handshake yet. (`readable` would not do: it also ends without a byte.)
-        timeout(self.limits.headers, socket.peek(&mut [0])).await.ok()?.ok()?;
+        let (mut byte, none) = ([0], AtomicU64::new(0));
+        tokio::select! {
+            spoken = timeout(self.limits.headers, socket.peek(&mut byte)) => spoken.ok()?.ok()?,
+            () = self.stopped(&none) => return None,
+        };
         let begun = Handshakes::begin(&self.shaking, self.limits.handshakes);
         let shaken = tokio::select! {
             shaken = timeout(self.limits.handshake, tls.accept(socket)) => shaken.map_err(|_| "it took too long".to_owned()),
             () = begun.cut.cancelled() => Err("too many shake hands".to_owned()),
+            () = self.cut.cancelled() => return None,
         };
         let shaken = shaken.and_then(|shaken| shaken.map_err(|error| error.to_string()));
         shaken

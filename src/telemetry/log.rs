@@ -71,10 +71,10 @@ impl Filter {
 /// Reads a filter. A word alone has to be a level: taken as the name of a module it would silence all others.
 fn read(text: &str) -> Result<EnvFilter, LogError> {
     let wrong = || LogError(text.to_owned());
-    let is_level = |word: &str| word.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
+    let is_level = |word: &str| !word.is_empty() && word.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
     let is_known = |part: &str| part.contains(['=', '[']) || is_level(part.trim());
     // Inside of brackets a comma stands between fields.
-    let parts = text.split(|character| character == ',').filter(|_| !text.contains('['));
+    let parts = text.split(',').filter(|_| !text.contains('['));
     if text.trim().is_empty() || !parts.into_iter().all(is_known) {
         return Err(wrong());
     }

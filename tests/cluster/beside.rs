@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail, ensure};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::GroupVersionKind;
 use kube::{Api, Client, Config, ResourceExt};
@@ -64,6 +64,7 @@ impl<'c> Desk<'c> {
         self.run(&commands(heading)?).await.with_context(|| heading.to_owned())
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a user's shell has a PATH")]
     async fn run(&self, script: &str) -> Result<()> {
         let plane = &self.cluster.plane;
         let folder_of = |program: &Path| program.parent().map(|folder| folder.display().to_string()).context("no folder");
@@ -197,19 +198,19 @@ fn of_version(cluster: &Cluster, group: &str, version: &str, kind: &str, namespa
     }
 }
 
+/// A subset in the words of the older version.
+fn older(mut subset: Value) -> Value {
+    let term = subset.as_object_mut().and_then(|subset| subset.remove("requiredNodeSelector")).unwrap_or_default();
+    subset["requiredNodeSelectorTerm"] = term;
+    subset
+}
+
 /// Objects are written in the older version, as the users of the original have them.
 async fn our_features_work(sandbox: &Sandbox, server: &Outrigger) -> Result<()> {
     let namespace = &sandbox.namespace;
     let set = json!({"apiVersion": "apps.kruise.io/v1alpha1", "kind": "SidecarSet", "metadata": {"name": "log"}, "spec": {"namespace": namespace,
         "selector": {"matchLabels": {"app": "web"}}, "containers": [{"name": "log", "image": "registry.example/log:1"}]}});
-    let subsets: Vec<Value> = zones([json!(1), json!(2), Value::Null])
-        .into_iter()
-        .map(|mut subset| {
-            let term = subset.as_object_mut().and_then(|subset| subset.remove("requiredNodeSelector")).unwrap_or_default();
-            subset["requiredNodeSelectorTerm"] = term;
-            subset
-        })
-        .collect();
+    let subsets: Vec<Value> = zones([json!(1), json!(2), Value::Null]).into_iter().map(older).collect();
     let spread = json!({"apiVersion": "apps.kruise.io/v1alpha1", "kind": "WorkloadSpread", "metadata": {"name": "web"},
         "spec": {"targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}, "subsets": subsets}});
     let budget = json!({"apiVersion": "policy.kruise.io/v1alpha1", "kind": "PodUnavailableBudget", "metadata": {"name": "web"},
@@ -235,7 +236,7 @@ async fn our_features_work(sandbox: &Sandbox, server: &Outrigger) -> Result<()> 
     }
     crate::guarding::counted(sandbox, "web", [4, 4, 0]).await?;
     let pod = pods.first().context("no pods")?;
-    let refused = sandbox.api::<Pod>().delete(pod, &Default::default()).await.err().context("a guarded pod is deleted")?;
+    let refused = sandbox.api::<Pod>().delete(pod, &DeleteParams::default()).await.err().context("a guarded pod is deleted")?;
     ensure!(refused.to_string().contains("podunavailablebudget.policy.kruise.io \"web\" is forbidden"), "{refused}");
     Ok(())
 }
@@ -299,7 +300,7 @@ async fn everything_is_as_it_was(sandbox: &Sandbox) -> Result<()> {
     let budget = of_version(cluster, "policy.kruise.io", "v1alpha1", "PodUnavailableBudget", namespace).get("web").await?;
     ensure!(budget.data["status"]["totalReplicas"] == 4, "{:?}", budget.data["status"]);
     // Nobody of ours is asked any more.
-    let pod = sandbox.api::<Pod>().list(&Default::default()).await?.items.first().context("no pods")?.name_any();
-    sandbox.api::<Pod>().delete(&pod, &Default::default()).await.context("nobody guards it now")?;
+    let pod = sandbox.api::<Pod>().list(&ListParams::default()).await?.items.first().context("no pods")?.name_any();
+    sandbox.api::<Pod>().delete(&pod, &DeleteParams::default()).await.context("nobody guards it now")?;
     Ok(())
 }

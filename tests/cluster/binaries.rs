@@ -159,7 +159,7 @@ impl Versions {
     }
 
     fn installed() -> String {
-        INSTALLED.iter().map(|(name, _, version)| format!("-{name}-{version}")).collect()
+        INSTALLED.iter().fold(String::new(), |folder, (name, _, version)| folder + "-" + name + "-" + version)
     }
 
     /// Without these the servers call themselves v0.0.0-master.

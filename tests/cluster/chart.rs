@@ -108,6 +108,17 @@ pub(crate) async fn the_chart_is_the_kustomization_with_values(cluster: Arc<Clus
     Ok(())
 }
 
+pub(crate) async fn what_watches_us_can_come_with_the_chart(cluster: Arc<Cluster>) -> Result<()> {
+    let (plane, chart) = (&cluster.plane, committed("helm/outrigger").display().to_string());
+    let on = ["serviceMonitor", "rules", "dashboard"].map(|part| format!("--set=monitoring.{part}=true"));
+    let fixed = ["template", "outrigger", &chart, "--namespace", NAMESPACE, "--show-only", "templates/monitoring.yaml", VERSION];
+    let on: Vec<&str> = fixed.into_iter().chain(on.iter().map(String::as_str)).collect();
+    let templated = objects(&helm(plane, &on).await?)?;
+    // Words in braces are for Prometheus and Grafana, and nobody else has put values there.
+    let kustomized = kubectl(plane, &["kustomize", &committed("monitoring").display().to_string()]).await?;
+    the_same(&objects(&kustomized)?, &templated)
+}
+
 pub(crate) async fn a_wrong_value_is_refused_by_its_name(cluster: Arc<Cluster>) -> Result<()> {
     let chart = committed("helm/outrigger").display().to_string();
     helm(&cluster.plane, &["lint", "--strict", &chart, VERSION]).await?;

@@ -31,11 +31,11 @@ impl Estate {
         let cluster = Arc::new(like.another().await?);
         let network = Network::open(&cluster.plane)?;
         let (port, authority) = cluster.plane.api_server();
-        let line = Line::to(port).await?;
+        let wire = Line::to(port).await?;
         let (supervisor, folder) = (Arc::clone(&cluster.plane.supervisor), cluster.plane.folder.join("pods"));
         let sockets = Arc::clone(&network.sockets);
-        let kubelet = Kubelet::start(cluster.client(), supervisor, folder, (line.port, authority), sockets);
-        Ok(Self { cluster, kubelet, line, network })
+        let kubelet = Kubelet::start(cluster.client(), supervisor, folder, (wire.port, authority), sockets);
+        Ok(Self { cluster, kubelet, line: wire, network })
     }
 }
 

@@ -97,14 +97,6 @@ pub(crate) async fn kubectl_installs_and_uninstalls_as_the_documentation_says(es
     nothing_holds_anything_up(&sandbox).await
 }
 
-async fn can_be_applied(estate: &Estate, folder: &Path) -> Result<()> {
-    let folder = folder.display().to_string();
-    let applied = kubectl(&estate.plane, &["apply", "--server-side", "--dry-run=server", "-k", &folder]).await?;
-    let fine = applied.lines().filter(|line| line.ends_with(" serverside-applied (server dry run)")).count();
-    ensure!(applied.lines().count() == fine && fine >= 10, "{folder}:\n{applied}");
-    Ok(())
-}
-
 async fn is_as_it_was_asked_for(estate: &Estate) -> Result<()> {
     let pods = Api::<Pod>::namespaced(estate.client(), NAMESPACE).list(&ListParams::default()).await?.items;
     ensure!(pods.len() == 3, "{} replicas", pods.len());

@@ -163,6 +163,7 @@ fn on_estates(house: &Arc<House>) -> Vec<Trial> {
         on_an_estate installing::a_certificate_of_ones_own_will_do,
         on_an_estate chaos::all_replicas_killed_hold_up_nothing_but_what_is_guarded,
         on_an_estate chaos::servers_that_hang_hold_up_nothing_but_what_is_guarded,
+        on_an_estate chaos::one_replica_that_hangs_is_replaced,
         on_an_estate chaos::a_network_that_is_gone_holds_up_nothing_but_what_is_guarded,
         on_an_estate chaos::all_starts_at_once_with_strict_configurations,
         on_an_estate chaos::a_rolling_restart_under_load_fails_no_review,
@@ -177,6 +178,7 @@ fn on_estates(house: &Arc<House>) -> Vec<Trial> {
         on_an_estate kustomizing::kubectl_installs_and_uninstalls_as_the_documentation_says,
         on_an_estate chart::helm_installs_upgrades_and_uninstalls,
         beside_others chart::the_chart_is_the_kustomization_with_values,
+        beside_others chart::what_watches_us_can_come_with_the_chart,
         beside_others chart::a_wrong_value_is_refused_by_its_name,
     ]
 }

@@ -113,8 +113,8 @@ async fn lend(sandbox: &Sandbox) -> Result<()> {
     let group = format!("{}.example.com", sandbox.namespace);
     let rule = json!({"apiGroups": [group], "resources": ["things"], "verbs": ["list"]});
     let metadata = json!({"name": format!("count-{group}"), "labels": {"outrigger.dev/aggregate-to-counted": "true"}});
-    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": metadata, "rules": [rule]});
-    sandbox.apply_yaml(&role.to_string()).await?;
+    let lent = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": metadata, "rules": [rule]});
+    sandbox.apply_yaml(&lent.to_string()).await?;
     rights::in_force(&sandbox.cluster.client(), ("outrigger-system", rights::ACCOUNT), serde_json::from_value(rule)?).await
 }
 

@@ -75,8 +75,8 @@ fn reading(namespace: &str) -> Result<Vec<Value>> {
             let verbs = rule["verbs"].as_array_mut().context("a rule without verbs")?;
             verbs.retain(|verb| READS.iter().any(|read| verb == read));
         }
-        let rules = role["rules"].as_array_mut().context("a role without rules")?;
-        rules.retain(|rule| rule["verbs"] != json!([]) && rule["resources"] != json!(["leases"]));
+        let kept = role["rules"].as_array_mut().context("a role without rules")?;
+        kept.retain(|rule| rule["verbs"] != json!([]) && rule["resources"] != json!(["leases"]));
     }
     Ok(roles)
 }
@@ -140,7 +140,7 @@ async fn a_refusal_is_seen_by_both(sandbox: &Sandbox, shadow: &Shadow, pods: &[S
     let refused = ask(&client, &Method::DELETE, &path(sandbox, pod), &json!({})).await?.err().context("it is deleted")?;
     ensure!(refused.code == 403, "{refused:?}");
     shadow.says("/validate-pod", "denied", 1.0).await?;
-    ensure!(shadow.would("/validate-pod", "failed").await? == 0.0);
+    ensure!(shadow.would("/validate-pod", "failed").await? < 0.5);
     Ok(())
 }
 

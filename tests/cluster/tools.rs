@@ -64,7 +64,7 @@ pub(crate) fn kustomization(plane: &ControlPlane, components: &[&str]) -> Result
     copy(&committed(""), &site.join("manifests"))?;
     let own = site.join("own");
     fs::create_dir(&own)?;
-    let components: String = components.iter().map(|name| format!("- ../manifests/{name}\n")).collect();
+    let components: String = components.iter().fold(String::new(), |text, name| text + "- ../manifests/" + name + "\n");
     fs::write(own.join("kustomization.yaml"), format!("resources:\n- ../manifests\ncomponents:\n{components}"))?;
     Ok(own)
 }

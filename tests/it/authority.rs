@@ -11,7 +11,9 @@ use crate::api_server::{End, Fate};
 
 async fn settled(world: &World, replicas: &[&Replica]) {
     // As a watch would.
-    replicas.iter().for_each(|replica| replica.bell.notify_one());
+    for replica in replicas {
+        replica.bell.notify_one();
+    }
     until("all hooks believe all replicas", || replicas.iter().all(|replica| replica.is_believed_by_all(world))).await;
     a_while().await;
 }

@@ -9,7 +9,7 @@ use outrigger::{
     telemetry::metrics::Metrics,
 };
 use tokio::time::{Instant, advance};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     api_server::{ApiServer, End, Fate},
@@ -64,7 +64,7 @@ async fn whoever_answers_reviews_waits_for_no_event_and_what_is_too_much_is_drop
     let teller = Teller::new(server.client(hangs), metrics.clone());
     let (told, queue) = Queue::new(teller, metrics.clone(), Arc::new(|| Timestamp::UNIX_EPOCH));
     let stop = CancellationToken::new();
-    let running = tokio::task::spawn(queue.run(stop.clone()));
+    let running = TaskTracker::new().spawn(queue.run(stop.clone()));
     let begun = Instant::now();
     for number in 0..3000 {
         told(vec![event(&format!("web-{number}"), "no")]);
@@ -81,7 +81,7 @@ async fn all_that_is_put_in_is_told() {
     let (server, metrics) = (ApiServer::default(), Arc::new(Metrics::new()));
     let teller = Teller::new(server.client(|_| Fate::GOOD), metrics.clone());
     let (told, queue) = Queue::new(teller, metrics.clone(), Arc::new(|| Timestamp::UNIX_EPOCH));
-    let running = tokio::task::spawn(queue.run(CancellationToken::new()));
+    let running = TaskTracker::new().spawn(queue.run(CancellationToken::new()));
     told((0..200).map(|number| event(&format!("web-{number}"), "no")).collect());
     server.until("all of them", |asked| asked.len() == 200).await;
     // Whoever puts in is gone: nothing more can come.

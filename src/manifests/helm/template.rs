@@ -13,7 +13,7 @@ impl Template {
     }
 
     pub(super) fn text(&self) -> String {
-        self.0.iter().map(|line| format!("{line}\n")).collect()
+        self.0.iter().flat_map(|line| [line.as_str(), "\n"]).collect()
     }
 
     /// The whole document, only where the condition holds.

@@ -128,7 +128,7 @@ mod tests {
         let now = Instant::now();
         queue.put(&set("due"), now);
         queue.put(&set("due"), now + Duration::from_secs(9));
-        queue.put(&set("later"), now + Duration::from_secs(60));
+        queue.put(&set("later"), now + Duration::from_mins(1));
         tokio::time::advance(Duration::from_secs(7)).await;
         queue.reckon(Instant::now());
         let of = OfKind { kind: "sidecarset" };
@@ -136,7 +136,7 @@ mod tests {
         queue.take(&set("due"));
         queue.reckon(Instant::now());
         assert_eq!((queue.depth.get_or_create(&of).get(), queue.oldest.get_or_create(&of).get()), (0, 0.0));
-        tokio::time::advance(Duration::from_secs(60)).await;
+        tokio::time::advance(Duration::from_mins(1)).await;
         queue.reckon(Instant::now());
         assert_eq!(queue.depth.get_or_create(&of).get(), 1);
         queue.clear();

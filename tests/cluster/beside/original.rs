@@ -4,7 +4,7 @@
 use anyhow::{Context, Result};
 use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::PostParams;
+use kube::api::{ListParams, PostParams};
 use kube::{Api, Resource, ResourceExt};
 use serde_json::{Value, json};
 
@@ -122,7 +122,7 @@ pub(super) async fn sync(cluster: &Cluster, is_served: impl Fn(&str) -> bool) ->
     rewrite::<ValidatingWebhookConfiguration>(cluster, CONFIGURATIONS[1], &is_served).await?;
     let definitions = Api::<CustomResourceDefinition>::all(cluster.client());
     let mut written = 0;
-    for definition in definitions.list(&Default::default()).await? {
+    for definition in definitions.list(&ListParams::default()).await? {
         let mut wanted = definition.clone();
         let Some(conversion) = wanted.spec.conversion.as_mut().filter(|conversion| conversion.strategy == "Webhook") else { continue };
         if !is_known(&definition) {

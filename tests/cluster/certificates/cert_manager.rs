@@ -23,7 +23,7 @@ use crate::{applying, cainjector};
 const SERVING: &str = "outrigger-serving-cert";
 const CONVERSIONS: &str = "outrigger-conversion.outrigger-system.svc";
 /// The injector, and a kubelet with what it mounts.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 /// What cert-manager issues for the rendered Certificate: with the CA beside it, and the annotation that says whose it is.
 fn issued(identity: &Identity) -> Secret {

@@ -12,7 +12,7 @@ use kube::core::GroupVersionKind;
 use kube::{Api, Client, discovery};
 use parking_lot::Mutex;
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::guarding::one_client;
 use crate::support::Sandbox;
@@ -51,12 +51,12 @@ impl Usage {
     /// In `free`, a namespace without budgets, pods come and go; in `guarded` there is a pod `web-…` for each of these names that a budget
     /// guards; and there is a `SidecarSet` of the name `set`, for pods with the label `mesh: on`.
     pub(crate) async fn begin(free: &Sandbox, guarded: &Sandbox, pods: &[String], set: &str) -> Result<Self> {
-        let (done, stop) = (Arc::default(), CancellationToken::new());
+        let (done, stop, tasks) = (Arc::default(), CancellationToken::new(), TaskTracker::new());
         let client = one_client(&free.cluster).await?;
         let user = |namespace: &str| User { client: client.clone(), namespace: namespace.to_owned(), done: Arc::clone(&done) };
         let spawn = |life: futures::future::BoxFuture<'static, Result<()>>| {
             let stop = stop.clone();
-            tokio::spawn(async move { stop.run_until_cancelled(life).await });
+            tasks.spawn(async move { stop.run_until_cancelled(life).await });
         };
         spawn(Box::pin(user(&free.namespace).delete_pods("plain")));
         spawn(Box::pin(user(&free.namespace).evict_pods("moved")));

@@ -27,6 +27,7 @@ pub(super) struct Site {
 }
 
 impl Site {
+    #[expect(clippy::disallowed_methods, reason = "whoever runs the tests says how much is told")]
     pub(super) async fn of(node: &Node, pod: &Pod, container: &Container, address: &str, ports: (u16, u16)) -> Result<Self> {
         let (name, namespace) = (pod.name_any(), pod.namespace().unwrap_or_default());
         let folder = node.folder.join(&name);
@@ -39,6 +40,7 @@ impl Site {
         for variable in container.env.iter().flatten() {
             env.insert(variable.name.clone(), brought(&value(variable, pod, address)?, &mounts));
         }
+        env.extend(std::env::var("OUTRIGGER_LOG").ok().map(|filter| ("OUTRIGGER_LOG".to_owned(), filter)));
         env.insert("KUBECONFIG".to_owned(), kubeconfig.display().to_string());
         env.insert("OUTRIGGER_LISTEN".to_owned(), format!("127.0.0.1:{}", ports.0));
         env.insert("OUTRIGGER_ADMIN".to_owned(), format!("127.0.0.1:{}", ports.1));

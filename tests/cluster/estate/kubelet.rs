@@ -70,7 +70,8 @@ impl Kubelet {
         let (running, holds, addresses) = (Mutex::default(), AtomicBool::new(false), AtomicU8::new(1));
         let node = Arc::new(Node { client, supervisor, folder, api_server, sockets, running, holds, addresses });
         let stop = CancellationToken::new();
-        tokio::spawn(stop.clone().run_until_cancelled_owned(Arc::clone(&node).follow(TaskTracker::new(), stop.child_token())));
+        let tasks = TaskTracker::new();
+        tasks.spawn(stop.clone().run_until_cancelled_owned(Arc::clone(&node).follow(tasks.clone(), stop.child_token())));
         Self { node, stop }
     }
 
@@ -120,7 +121,7 @@ impl Node {
                 let told = going.clone();
                 tasks.spawn(async move {
                     let name = pod.name_any();
-                    if let Err(error) = node.live(pod, told).await {
+                    if let Err(error) = Box::pin(node.live(pod, told)).await {
                         tracing::warn!(%error, pod = name, "a pod cannot be run");
                     }
                 });

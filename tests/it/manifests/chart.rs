@@ -3,16 +3,14 @@
 
 use std::path::Path;
 
-use outrigger::manifests::{Rendering, files};
 use serde_json::{Value, json};
 
-use super::rendered_one;
+use super::{all, rendered_one};
 
 const CHART: &str = "helm/outrigger";
 
 fn text(name: &str) -> String {
-    let files = files(&Rendering::default()).unwrap();
-    files.into_iter().find(|file| file.path == Path::new(CHART).join(name)).unwrap().text
+    all().iter().find(|file| file.path == Path::new(CHART).join(name)).unwrap().text.clone()
 }
 
 fn values() -> Value {
@@ -73,9 +71,8 @@ fn every_value_is_described_and_no_other_is_taken() {
 
 #[test]
 fn every_value_has_an_effect() {
-    let files = files(&Rendering::default()).unwrap();
     let templates = Path::new(CHART).join("templates");
-    let templates: String = files.into_iter().filter(|file| file.path.starts_with(&templates)).map(|file| file.text).collect();
+    let templates: String = all().iter().filter(|file| file.path.starts_with(&templates)).map(|file| file.text.as_str()).collect();
     let mut unused = Vec::new();
     for (name, value) in values().as_object().unwrap() {
         let whole = format!(".Values.{name}");
@@ -99,4 +96,22 @@ fn definitions_stay_when_the_chart_goes_and_webhooks_can_be_taken_away() {
     let before = text("templates/before-uninstall.yaml");
     assert_eq!(before.matches("helm.sh/hook: pre-delete").count(), 3);
     assert_eq!(before.matches("webhooks: []").count(), 2);
+}
+
+#[test]
+fn conditions_on_namespaces_are_about_namespaces_and_never_about_objects() {
+    for (name, times) in [("templates/webhooks.yaml", 4), ("templates/evictions.yaml", 1)] {
+        let (text, mut title) = (text(name), "");
+        let mut seen = 0;
+        for line in text.lines() {
+            if line.trim_end().ends_with("Selector:") {
+                title = line.trim();
+            }
+            if line.contains(".Values.namespaceSelector.matchExpressions") {
+                assert_eq!(title, "namespaceSelector:", "{name}");
+                seen += 1;
+            }
+        }
+        assert_eq!(seen, times, "{name}");
+    }
 }

@@ -3,41 +3,37 @@
 
 use std::path::{Path, PathBuf};
 
-use outrigger::{
-    handlers::{TABLE, Unanswered},
-    manifests::{Rendering, files},
-};
+use outrigger::handlers::{TABLE, Unanswered};
 use serde_json::{Value, json};
 
-use super::{documents, the_one};
+use super::{all, documents, the_one};
 
 const COMPONENTS: [&str; 5] = ["cert-manager", "high-availability", "network-policy", "own-certificate", "strict"];
 
 fn rendered(path: impl AsRef<Path>) -> Vec<Value> {
-    let files = files(&Rendering::default()).unwrap();
+    let files = all();
     documents(&files.iter().find(|file| file.path == path.as_ref()).unwrap().text)
 }
 
 /// Every object of the base.
 fn base() -> Vec<Value> {
-    let files = files(&Rendering::default()).unwrap();
-    let kustomization = the_one(&files, Path::new("kustomization.yaml"));
+    let kustomization = the_one(all(), Path::new("kustomization.yaml"));
     kustomization["resources"].as_array().unwrap().iter().flat_map(|path| rendered(path.as_str().unwrap())).collect()
 }
 
 #[test]
 fn every_file_of_the_base_and_of_a_component_is_named() {
-    let rendered = files(&Rendering::default()).unwrap();
+    let rendered = all();
     let mut named: Vec<PathBuf> = Vec::new();
     for folder in ["", "shadow"].iter().chain(&COMPONENTS) {
         let path = Path::new(folder).join("kustomization.yaml");
-        let kustomization = the_one(&rendered, &path);
+        let kustomization = the_one(rendered, &path);
         let resources = kustomization["resources"].as_array().into_iter().flatten();
         let patches = kustomization["patches"].as_array().into_iter().flatten().map(|patch| &patch["path"]);
         named.extend(resources.chain(patches).map(|name| Path::new(folder).join(name.as_str().unwrap())));
         named.push(path);
     }
-    let paths = rendered.into_iter().map(|file| file.path);
+    let paths = rendered.iter().map(|file| file.path.clone());
     let mut paths: Vec<PathBuf> = paths.filter(|path| !path.starts_with("helm")).collect();
     named.sort();
     paths.sort();
@@ -61,7 +57,7 @@ fn what_a_component_patches_is_in_the_base() {
             }
         }
     }
-    assert_eq!(patches, 5 + 1 + 4 + 1 + 1);
+    assert_eq!(patches, 5 + 1 + 4 + 1 + 2);
 }
 
 #[test]

@@ -80,7 +80,10 @@ fn our_definitions_and_webhook_configurations_are_protected_and_nothing_else_is(
         let kinds = ["CustomResourceDefinition", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"];
         // What is a patch of the others names no labels.
         let is_patch = ["cert-manager", "strict", "shadow", "helm", "examples"].iter().any(|folder| file.path.starts_with(folder));
-        for document in documents(&file.text).into_iter().filter(|_| !is_patch) {
+        if is_patch {
+            continue;
+        }
+        for document in documents(&file.text) {
             let wanted = if kinds.contains(&document["kind"].as_str().unwrap()) { json!("Always") } else { Value::Null };
             assert_eq!(document["metadata"]["labels"][LABEL], wanted, "{}", file.path.display());
         }

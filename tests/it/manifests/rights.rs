@@ -3,15 +3,13 @@
 
 use std::path::Path;
 
-use outrigger::manifests::{Rendering, files};
 use serde_json::{Value, json};
 
-use super::documents;
+use super::{all, documents};
 
 /// The objects of a rendered file.
 fn rendered(path: &str) -> Vec<Value> {
-    let rendered = files(&Rendering::default()).unwrap();
-    documents(&rendered.iter().find(|file| file.path == Path::new(path)).unwrap().text)
+    documents(&all().iter().find(|file| file.path == Path::new(path)).unwrap().text)
 }
 
 /// What a role allows.

@@ -3,20 +3,16 @@
 
 use std::path::Path;
 
-use outrigger::{
-    handlers::TABLE,
-    manifests::{File, Rendering, files},
-};
+use outrigger::{handlers::TABLE, manifests::File};
 use serde_json::{Value, json};
 
-use super::documents;
+use super::{all, documents};
 
 /// All objects of the folder, but for its kustomizations and certificates.
 fn objects() -> Vec<Value> {
     let folder = Path::new("shadow");
-    let files = files(&Rendering::default()).unwrap();
     let of_it = |file: &&File| file.path.parent() == Some(folder) && !file.path.ends_with("kustomization.yaml");
-    files.iter().filter(of_it).flat_map(|file| documents(&file.text)).collect()
+    all().iter().filter(of_it).flat_map(|file| documents(&file.text)).collect()
 }
 
 #[test]

@@ -127,7 +127,7 @@ async fn empty_continuations_end_the_connection_or_cost_nothing() {
     let server = start(Limits { idle: SHORT, drain: SHORT, ..patient() }).await;
     let mut stream = connected(&server, &[]).await;
     stream.write_all(&frame(HEADERS, 0, 1, &request())).await.unwrap();
-    assert_harmless(&server, Box::pin(flood(stream, |_| frame(CONTINUATION, 0, 1, &[]), 5_000_000))).await;
+    Box::pin(assert_harmless(&server, Box::pin(flood(stream, |_| frame(CONTINUATION, 0, 1, &[]), 5_000_000)))).await;
 }
 
 #[tokio::test]
@@ -141,7 +141,7 @@ async fn pings_settings_and_empty_frames_hold_up_nobody() {
     ];
     for next in kinds {
         let stream = connected(&server, &[]).await;
-        assert_harmless(&server, Box::pin(flood(stream, next, 2_000_000))).await;
+        Box::pin(assert_harmless(&server, Box::pin(flood(stream, next, 2_000_000)))).await;
     }
 }
 
@@ -160,7 +160,7 @@ async fn bodies_of_empty_frames_are_given_up() {
     let server = start(Limits { body_time: SHORT, idle: SHORT, drain: SHORT, ..patient() }).await;
     let mut stream = connected(&server, &[]).await;
     stream.write_all(&frame(HEADERS, END_HEADERS, 1, &request())).await.unwrap();
-    assert_harmless(&server, Box::pin(flood(stream, |_| frame(DATA, 0, 1, &[]), 5_000_000))).await;
+    Box::pin(assert_harmless(&server, Box::pin(flood(stream, |_| frame(DATA, 0, 1, &[]), 5_000_000)))).await;
 }
 
 /// A client that takes no answers: its windows are empty.

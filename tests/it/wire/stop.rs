@@ -7,7 +7,7 @@ use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::world::{
     PATIENCE,
-    client::{BOTH, Protocol, review, tls},
+    client::{BOTH, Client, Protocol, review, tls},
     ends,
     server::{ADMIT, SHORT, Server, patient, start},
     until,
@@ -45,11 +45,26 @@ async fn a_request_under_way_finishes_and_new_connections_are_refused() {
 }
 
 /// HTTP/1.1 has no way to ask beside; but what was sent before another connection's answer has arrived as well.
-async fn client_is_heard(server: &Server, client: &mut crate::world::client::Client) {
+async fn client_is_heard(server: &Server, client: &mut Client) {
     assert!(!client.closed.is_finished());
     tokio::task::yield_now().await;
     for _ in 0..5 {
         server.assert_serves().await;
+    }
+}
+
+#[tokio::test]
+async fn who_has_just_connected_when_the_server_stops_is_answered() {
+    for protocol in BOTH {
+        let server = start(patient()).await;
+        // One that has shaken hands, and one whose handshake has not begun.
+        let mut shaken = server.client(protocol).await;
+        let connected = TcpStream::connect(server.address).await.unwrap();
+        stopping(&server).await;
+        shaken.post(ADMIT, review("shaken")).await.assert_admits("shaken");
+        let mut connected = Client::over(connected, &server.trust, "localhost", protocol).await.unwrap();
+        connected.post(ADMIT, review("connected")).await.assert_admits("connected");
+        ends("the server", server.ended).await.unwrap();
     }
 }
 

@@ -64,10 +64,13 @@ impl Answer {
 }
 
 /// A handshake; the name is what the certificate has to be valid for.
-pub(crate) async fn tls(address: SocketAddr, mut config: ClientConfig, name: &str, alpn: &[&str]) -> std::io::Result<TlsStream<TcpStream>> {
+pub(crate) async fn tls(address: SocketAddr, config: ClientConfig, name: &str, alpn: &[&str]) -> std::io::Result<TlsStream<TcpStream>> {
+    tls_over(TcpStream::connect(address).await?, config, name, alpn).await
+}
+
+async fn tls_over(socket: TcpStream, mut config: ClientConfig, name: &str, alpn: &[&str]) -> std::io::Result<TlsStream<TcpStream>> {
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
     let name = ServerName::try_from(name.to_owned()).unwrap();
-    let socket = TcpStream::connect(address).await?;
     socket.set_nodelay(true)?;
     TlsConnector::from(Arc::new(config)).connect(name, socket).await
 }
@@ -78,8 +81,13 @@ impl Client {
     }
 
     pub(crate) async fn try_connect(address: SocketAddr, config: &ClientConfig, name: &str, protocol: Protocol) -> std::io::Result<Self> {
+        Self::over(TcpStream::connect(address).await?, config, name, protocol).await
+    }
+
+    /// Over a connection that is there already.
+    pub(crate) async fn over(socket: TcpStream, config: &ClientConfig, name: &str, protocol: Protocol) -> std::io::Result<Self> {
         let alpn = if protocol == Protocol::Http1 { "http/1.1" } else { "h2" };
-        let stream = tls(address, config.clone(), name, &[alpn]).await?;
+        let stream = tls_over(socket, config.clone(), name, &[alpn]).await?;
         let session = stream.get_ref().1;
         assert_eq!(session.alpn_protocol(), Some(alpn.as_bytes()));
         let certificate = session.peer_certificates().unwrap()[0].clone();
