@@ -39,8 +39,8 @@ pub(crate) struct Answered {
     pub(crate) kind: usize,
     /// From when it was to be sent until its answer was there.
     pub(crate) took: Duration,
-    /// Whether it was allowed; or what went wrong.
-    pub(crate) outcome: Result<bool, String>,
+    /// `None` if it was allowed, or the answer by which it was refused; or what went wrong.
+    pub(crate) outcome: Result<Option<String>, String>,
 }
 
 impl Connections {
@@ -100,8 +100,8 @@ impl Connections {
     }
 }
 
-/// Asks, and gives whether it was allowed.
-async fn ask(mut sender: Sender, address: SocketAddr, path: &str, body: Bytes) -> Result<bool> {
+/// Asks, and gives the answer if it is a refusal.
+async fn ask(mut sender: Sender, address: SocketAddr, path: &str, body: Bytes) -> Result<Option<String>> {
     let request = Request::post(format!("https://{address}{path}?timeout=5s"))
         .header(header::ACCEPT, "application/json, */*")
         .header(header::CONTENT_TYPE, "application/json")
@@ -118,5 +118,5 @@ async fn ask(mut sender: Sender, address: SocketAddr, path: &str, body: Bytes) -
     ensure!(is_allowed || says(r#""allowed":false"#), "neither yes nor no: {text}");
     // A refusal because nobody could tell is none that the objects asked for.
     ensure!(!says("nobody can tell"), "{text}");
-    Ok(is_allowed)
+    Ok((!is_allowed).then(|| text.to_owned()))
 }

@@ -13,13 +13,17 @@ pub(crate) struct Sample {
     pub(crate) resident: u64,
 }
 
+/// Whether it was answered otherwise than it has to be.
+fn is_wrong(one: &Answered) -> bool {
+    let allowed = one.outcome.as_ref().ok().map(Option::is_none);
+    allowed.is_some_and(|allowed| KINDS[one.kind].is_allowed.is_some_and(|wanted| wanted != allowed))
+}
+
 /// Prints latencies by kind, and gives how many reviews were not answered as they should be.
 pub(crate) fn latencies(answered: &[Answered]) -> usize {
     println!("| {:<36} | reviews | allowed | failed |  p50 ms |  p99 ms | p99.9 ms |  max ms |", "");
     println!("|{:-<38}|--------:|--------:|-------:|--------:|--------:|---------:|--------:|", "");
     let mut failures: BTreeMap<&str, usize> = BTreeMap::new();
-    let is_wrong =
-        |one: &Answered| one.outcome.as_ref().is_ok_and(|allowed| KINDS[one.kind].is_allowed.is_some_and(|wanted| wanted != *allowed));
     let line = |name: &str, of: &dyn Fn(&Answered) -> bool| {
         let these: Vec<_> = answered.iter().filter(|one| of(one)).collect();
         let mut times: Vec<_> = these.iter().map(|one| one.took).collect();
@@ -28,7 +32,7 @@ pub(crate) fn latencies(answered: &[Answered]) -> usize {
             let index = (times.len() * of_ten_thousand / 10_000).min(times.len().saturating_sub(1));
             times.get(index).copied().unwrap_or_default().as_secs_f64() * 1e3
         };
-        let allowed = these.iter().filter(|one| matches!(one.outcome, Ok(true))).count();
+        let allowed = these.iter().filter(|one| matches!(one.outcome, Ok(None))).count();
         let failed = these.iter().filter(|one| one.outcome.is_err() || is_wrong(one)).count();
         println!(
             "| {name:<36} | {:>7} | {allowed:>7} | {failed:>6} | {:>7.2} | {:>7.2} | {:>8.2} | {:>7.1} |",
@@ -47,7 +51,7 @@ pub(crate) fn latencies(answered: &[Answered]) -> usize {
     for one in answered {
         match &one.outcome {
             Err(error) => *failures.entry(error).or_default() += 1,
-            Ok(_) if is_wrong(one) => *failures.entry(KINDS[one.kind].name).or_default() += 1,
+            Ok(answer) if is_wrong(one) => *failures.entry(answer.as_deref().unwrap_or(KINDS[one.kind].name)).or_default() += 1,
             Ok(_) => {}
         }
     }

@@ -50,16 +50,25 @@ pub(crate) struct About<'a> {
     pub(crate) guarded: &'a [Value],
     /// Pods that no budget guards.
     pub(crate) others: &'a [Value],
-    /// Of the ReplicaSet whose pods are placed.
+    /// The reference to the `ReplicaSet` whose pods are placed.
     pub(crate) owner: Value,
+    /// To one whose pods nobody places.
+    pub(crate) bystander: Value,
 }
 
 impl Reviews {
+    #[expect(clippy::too_many_lines, reason = "a body for each kind")]
     pub(crate) fn new(about: &About<'_>) -> Self {
         let (namespace, one) = (about.namespace, |body: String| vec![body]);
         let create = |app: &str| {
             let text = String::from_utf8(review::of_app(app)).unwrap_or_default();
-            text.replace(r#""namespace":"shop""#, &format!(r#""namespace":"{namespace}""#))
+            let text = text.replace(r#""namespace":"shop""#, &format!(r#""namespace":"{namespace}""#));
+            // Whose pod it is has to be there, or each review would ask for it.
+            let mut review: Value = serde_json::from_str(&text).unwrap_or_default();
+            if let Some(owners) = review.pointer_mut("/request/object/metadata/ownerReferences") {
+                *owners = json!([about.bystander]);
+            }
+            review.to_string()
         };
         let dry = |body: String| body.replace(r#""dryRun":false"#, r#""dryRun":true"#);
         let placed = || pod_review(namespace, "CREATE", &new_pod(&about.owner), &Value::Null, "", false);

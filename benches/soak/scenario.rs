@@ -108,10 +108,16 @@ async fn furnish(sandbox: &Sandbox) -> Result<Reviews> {
     sandbox.ready_pods("app=placed", 5).await?;
     let guarded = pods(sandbox, "app=guarded").await?;
     let others = pods(sandbox, "app=other").await?;
-    let sets = sandbox.api::<ReplicaSet>().list(&ListParams::default().labels("app=placed")).await?;
-    let set = sets.items.first().context("no ReplicaSet of the placed pods")?;
-    let owner = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": set.name_any(), "uid": set.uid(), "controller": true, "blockOwnerDeletion": true});
-    Ok(Reviews::new(&About { namespace: &sandbox.namespace, guarded: &guarded, others: &others, owner }))
+    let (owner, bystander) = (owner(sandbox, "placed").await?, owner(sandbox, "other").await?);
+    Ok(Reviews::new(&About { namespace: &sandbox.namespace, guarded: &guarded, others: &others, owner, bystander }))
+}
+
+/// The reference to the `ReplicaSet` of a Deployment.
+async fn owner(sandbox: &Sandbox, name: &str) -> Result<Value> {
+    let sets = sandbox.api::<ReplicaSet>().list(&ListParams::default().labels(&format!("app={name}"))).await?;
+    let set = sets.items.first().with_context(|| format!("no ReplicaSet of {name}"))?;
+    let (name, uid) = (set.name_any(), set.uid());
+    Ok(json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": name, "uid": uid, "controller": true, "blockOwnerDeletion": true}))
 }
 
 async fn pods(sandbox: &Sandbox, labels: &str) -> Result<Vec<Value>> {

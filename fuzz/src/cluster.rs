@@ -102,7 +102,8 @@ pub(crate) fn check(request: &Request<'_>, decision: &Decision) -> Option<Value>
     if edits.is_empty() {
         return None;
     }
-    let mut object: Value = serde_json::from_str(request.object.unwrap().get()).unwrap();
+    let Some(object) = request.object else { panic!("{request:?} has no object to patch: {}", edits.to_json_patch()) };
+    let mut object: Value = serde_json::from_str(object.get()).unwrap();
     let patch: json_patch::Patch = serde_json::from_str(&edits.to_json_patch()).unwrap();
     json_patch::patch(&mut object, &patch).unwrap_or_else(|error| panic!("{error}: {patch} for {object}"));
     Some(object)

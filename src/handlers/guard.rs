@@ -49,8 +49,10 @@ pub fn validate(request: &Request<'_>, snapshot: &Snapshot<'_>, _: Timestamp) ->
 /// The same for an eviction, which is marked if it may pass: where there are budgets, a policy of the API server's own refuses evictions
 /// that nobody has judged, and everywhere else they pass also while no server answers.
 pub fn mark_eviction(request: &Request<'_>, snapshot: &Snapshot<'_>, now: Timestamp) -> Verdict {
-    let place = match request.object.map(decoded::<Eviction>).transpose() {
-        Ok(eviction) => eviction.unwrap_or_default().place(),
+    // What is no eviction has nothing to be marked.
+    let Some(object) = request.object else { return validate(request, snapshot, now) };
+    let place = match decoded::<Eviction>(object) {
+        Ok(eviction) => eviction.place(),
         Err(error) => return Verdict::deny(Denial::unreadable(error.to_string())),
     };
     let uid = request.uid.to_string();

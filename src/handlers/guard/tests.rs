@@ -290,3 +290,9 @@ fn an_eviction_that_cannot_be_read_is_refused_and_not_marked() {
         assert_eq!(denial.code, 400, "{}", denial.message);
     }
 }
+
+#[test]
+fn a_review_without_an_object_is_not_marked_for_there_is_nothing_to_patch() {
+    let Outcome::Allow(edits) = marked(&State::new(Gates::default()), &Value::Null).outcome else { panic!("it is refused") };
+    assert!(edits.is_empty());
+}
