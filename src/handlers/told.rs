@@ -25,6 +25,10 @@ const MAKERS: [Kind; 8] = [
 
 /// Containers of sets that are in each other's way, or in that of the pod's own: told of each set, and of who makes the pod.
 pub(super) fn conflicts(meta: &Meta<'_>, namespace: &str, selected: &[Selected<'_>], conflicts: &[Conflict]) -> Vec<Event> {
+    // As it is with nearly every pod: nothing is made of names then.
+    if conflicts.is_empty() {
+        return Vec::new();
+    }
     let maker = meta.controller().and_then(|owner| maker(owner, namespace));
     let whose = maker.as_ref().map_or_else(
         || format!("pods of namespace {namespace}"),

@@ -19,20 +19,10 @@ use self::usage::{FREE, GUARDED, Usage, ensure_none_failed, told};
 use crate::binaries::say;
 use crate::control_plane::eventually;
 use crate::estate::{Estate, OURS, Server};
-use crate::installing::{self, HOSTS};
+use crate::installing::{self, HOSTS, SET};
 use crate::keys::Authority;
 use crate::support::{Sandbox, deployment};
 use crate::watching::Watch;
-
-const SET: &str = r#"
-apiVersion: apps.kruise.io/v1beta1
-kind: SidecarSet
-metadata: {name: mesh}
-spec:
-  selector: {matchLabels: {mesh: "on"}}
-  containers:
-  - {name: proxy, image: "registry.example/proxy:1", podInjectPolicy: BeforeAppContainer}
-"#;
 
 const BUDGET: &str = "
 apiVersion: policy.kruise.io/v1beta1
