@@ -20,6 +20,11 @@ pub(super) const MOST_OF_ALL: usize = 2 * MANY;
 /// How often old ones are looked for, if there are many: each time is a walk over all.
 pub(super) const TIDY_EVERY: Duration = Duration::from_mins(1);
 
+/// How long an event waits that could not be told, until it is tried again when it happens.
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(30);
+/// How long nothing is told in a namespace that refuses events: for want of a right, of room, or since it goes.
+pub(super) const SILENT_FOR: Duration = Duration::from_mins(1);
+
 /// An object, and why something is told of it.
 type Cause = (String, &'static str);
 /// A cause, and, of warnings, in which words: they come and go, and each is one.
@@ -33,21 +38,24 @@ struct Entry {
     name: String,
     /// How often it has happened.
     count: i32,
+    /// When it was told, or when that was tried.
     told: Instant,
+    /// It could not be told.
+    is_open: bool,
     happened: Instant,
 }
 
 /// What is to be done about an event.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Telling {
-    /// It is new: it is told, under this name.
+    /// It is new, or was not told when it was: it is told, under this name.
     New(String),
     /// The event of this name has happened so often.
     Again(String, i32),
     /// It is counted, and told later.
     Counted,
-    /// Too much was told already.
-    TooMany,
+    /// Too much was told already, or its namespace takes no events.
+    Dropped,
 }
 
 /// What was told, and when.
@@ -56,6 +64,8 @@ pub(super) struct Told {
     topics: HashMap<Topic, Entry>,
     /// How much was told of a cause, and since when that is counted.
     causes: HashMap<Cause, (usize, Instant)>,
+    /// Namespaces that refuse events, and until when nothing is told there.
+    silent: HashMap<String, Instant>,
     /// When old ones were looked for.
     tidied: Option<Instant>,
 }
@@ -65,33 +75,55 @@ impl Told {
     pub(super) fn look(&mut self, event: &Event, now: Instant, name: impl FnOnce() -> String) -> Telling {
         let about = format!("{}/{}/{}", event.about.namespace, event.about.name, event.about.uid);
         let (cause, words) = ((about, event.reason), words(&event.note));
+        let is_silent = self.is_silent(&event.about.namespace, now);
         let topic = (cause.clone(), if event.is_warning { words.clone() } else { String::new() });
         if let Some(entry) = self.topics.get_mut(&topic)
             && entry.words == words
             && now.duration_since(entry.happened) < FORGET_AFTER
         {
-            return entry.happened(now);
+            return entry.happened(now, is_silent);
+        }
+        if is_silent {
+            return Telling::Dropped;
         }
         self.tidy(now);
         if self.topics.len() >= MOST_OF_ALL {
-            return Telling::TooMany;
+            return Telling::Dropped;
         }
         let (told, since) = self.causes.entry(cause).or_insert((0, now));
         if now.duration_since(*since) >= FORGET_AFTER {
             (*told, *since) = (0, now);
         }
         if *told >= MOST {
-            return Telling::TooMany;
+            return Telling::Dropped;
         }
         *told += 1;
         let name = name();
-        self.topics.insert(topic, Entry { words, name: name.clone(), count: 1, told: now, happened: now });
+        self.topics.insert(topic, Entry { words, name: name.clone(), count: 1, told: now, is_open: false, happened: now });
         Telling::New(name)
     }
 
     /// An event is not in the cluster any more: it is new when it happens next.
     pub(super) fn forget(&mut self, name: &str) {
         self.topics.retain(|_, entry| entry.name != name);
+    }
+
+    /// An event could not be told: it is tried again when it happens next, though not at once.
+    pub(super) fn failed(&mut self, name: &str) {
+        for entry in self.topics.values_mut().filter(|entry| entry.name == name) {
+            entry.is_open = true;
+        }
+    }
+
+    /// A namespace has refused an event, and would refuse the next one.
+    pub(super) fn refused(&mut self, namespace: &str, now: Instant) {
+        self.silent.retain(|_, until| now < *until);
+        self.silent.insert(namespace.to_owned(), now + SILENT_FOR);
+    }
+
+    /// Whether nothing is told in a namespace for a while.
+    pub(super) fn is_silent(&self, namespace: &str, now: Instant) -> bool {
+        self.silent.get(namespace).is_some_and(|until| now < *until)
     }
 
     fn tidy(&mut self, now: Instant) {
@@ -107,13 +139,17 @@ impl Told {
 
 impl Entry {
     /// It has happened again.
-    fn happened(&mut self, now: Instant) -> Telling {
+    fn happened(&mut self, now: Instant, is_silent: bool) -> Telling {
         self.count = self.count.saturating_add(1);
         self.happened = now;
-        if now.duration_since(self.told) < AGAIN_AFTER {
+        let pause = if self.is_open { RETRY_AFTER } else { AGAIN_AFTER };
+        if is_silent || now.duration_since(self.told) < pause {
             return Telling::Counted;
         }
         self.told = now;
+        if std::mem::take(&mut self.is_open) {
+            return Telling::New(self.name.clone());
+        }
         Telling::Again(self.name.clone(), self.count)
     }
 }

@@ -65,7 +65,7 @@ fn an_object_has_only_so_many_events_for_a_reason() {
     let (mut told, now) = (Told::default(), Instant::now());
     let mut look = |number: usize, at| told.look(&event("a", &word(number), true), at, String::new);
     assert!((0..MOST).all(|number| look(number, now) == new("")));
-    assert_eq!(look(MOST, now), Telling::TooMany);
+    assert_eq!(look(MOST, now), Telling::Dropped);
     assert_eq!(look(0, now), Telling::Counted);
     assert_eq!(look(MOST, now + FORGET_AFTER), new(""));
 }
@@ -76,7 +76,7 @@ fn a_reason_that_comes_in_many_words_hides_no_other_one() {
     for number in 0..=MOST {
         told.look(&because("Noisy", "a", &word(number), true), now, String::new);
     }
-    assert_eq!(told.look(&because("Noisy", "a", "more", true), now, String::new), Telling::TooMany);
+    assert_eq!(told.look(&because("Noisy", "a", "more", true), now, String::new), Telling::Dropped);
     assert_eq!(told.look(&because("Grave", "a", "look here", true), now, || "n".to_owned()), new("n"));
 }
 
@@ -86,6 +86,34 @@ fn an_event_that_is_gone_is_new_when_it_happens_next() {
     told.look(&event("a", "one", true), now, || "n1".to_owned());
     told.forget("n1");
     assert_eq!(told.look(&event("a", "one", true), now, || "n2".to_owned()), new("n2"));
+}
+
+#[test]
+fn what_could_not_be_told_is_told_when_it_happens_next_though_not_at_once() {
+    let (mut told, now) = (Told::default(), Instant::now());
+    told.look(&event("a", "one", true), now, || "n1".to_owned());
+    told.failed("n1");
+    let mut look = |at| told.look(&event("a", "one", true), at, || panic!("it has a name"));
+    assert_eq!(look(now + RETRY_AFTER / 2), Telling::Counted);
+    assert_eq!(look(now + RETRY_AFTER), new("n1"));
+    assert_eq!(look(now + RETRY_AFTER * 2), Telling::Counted, "it is told now");
+    assert_eq!(look(now + RETRY_AFTER + AGAIN_AFTER), Telling::Again("n1".to_owned(), 5));
+}
+
+#[test]
+fn a_namespace_that_refuses_events_is_left_alone_for_a_while() {
+    let (mut told, now) = (Told::default(), Instant::now());
+    told.look(&event("a", "one", true), now, || "n1".to_owned());
+    told.failed("n1");
+    told.refused("shop", now);
+    let soon = now + SILENT_FOR - Duration::from_secs(1);
+    let elsewhere = Event { about: Target { namespace: "other".to_owned(), ..event("c", "", true).about }, ..event("c", "", true) };
+    assert_eq!(told.look(&event("a", "one", true), soon, || panic!("it has a name")), Telling::Counted);
+    assert_eq!(told.look(&event("b", "one", true), soon, || panic!("it is not told")), Telling::Dropped);
+    assert_eq!(told.look(&elsewhere, soon, || "n2".to_owned()), new("n2"));
+    let later = now + SILENT_FOR;
+    assert_eq!(told.look(&event("a", "one", true), later, || panic!("it has a name")), new("n1"));
+    assert_eq!(told.look(&event("b", "one", true), later, || "n3".to_owned()), new("n3"), "it was not remembered");
 }
 
 #[test]
@@ -104,6 +132,6 @@ fn what_is_remembered_is_bounded_and_room_comes_with_time() {
     let (mut told, now) = (Told::default(), Instant::now());
     let mut look = |number: usize, at| told.look(&event(&word(number), "", true), at, String::new);
     assert!((0..MOST_OF_ALL).all(|number| look(number, now) == new("")));
-    assert_eq!((look(MOST_OF_ALL, now), look(0, now)), (Telling::TooMany, Telling::Counted));
+    assert_eq!((look(MOST_OF_ALL, now), look(0, now)), (Telling::Dropped, Telling::Counted));
     assert_eq!(look(MOST_OF_ALL, now + FORGET_AFTER), new(""));
 }
