@@ -180,6 +180,7 @@ fn on_estates(house: &Arc<House>) -> Vec<Trial> {
         beside_others chart::the_chart_is_the_kustomization_with_values,
         beside_others chart::what_watches_us_can_come_with_the_chart,
         beside_others chart::a_wrong_value_is_refused_by_its_name,
+        beside_others chart::ports_and_labels_of_the_user_stand_where_they_belong,
     ]
 }
 
