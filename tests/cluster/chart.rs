@@ -127,6 +127,8 @@ pub(crate) async fn a_wrong_value_is_refused_by_its_name(cluster: Arc<Cluster>) 
         ("certificates.mode=certmanager", "at '/certificates/mode': value must be one of"),
         ("featureGates.SidecarTerminator=yes", "at '/featureGates/SidecarTerminator': got string, want boolean"),
         ("networkPolicy.apiServerPorts={0}", "at '/networkPolicy/apiServerPorts/0': minimum: got 0, want 1"),
+        // Without any, all ports would be allowed.
+        ("networkPolicy.apiServerPorts=null", "at '/networkPolicy': missing property 'apiServerPorts'"),
         ("strict=true,replicas=0", "replicas: expected at least 1 where strict is true, found 0"),
         ("podLabels.app\\.kubernetes\\.io/name=web", "podLabels: expected labels beside ours, found app.kubernetes.io/name"),
     ] {

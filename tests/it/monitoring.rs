@@ -33,7 +33,7 @@ const OTHERS: [&str; 4] = [
 const INTERVAL: &str = "$__rate_interval";
 /// One that it replaces by what is chosen.
 const NAMESPACE: &str = "$namespace";
-/// What Prometheus calls the job by our ServiceMonitor; here it is the name of the namespace as well.
+/// What Prometheus calls the job by our `ServiceMonitor`; here it is the name of the namespace as well.
 const SCRAPED: &str = "outrigger";
 /// A time, which is there when it has come.
 const FIRST_HEARD: &str = "outrigger_watch_heard_timestamp_seconds";
@@ -341,7 +341,7 @@ fn an_axis_has_one_unit() {
         let of = |target: &Value| units(target["expr"].as_str().unwrap());
         for target in &targets[1..] {
             let own = own_unit(panel, target["legendFormat"].as_str().unwrap());
-            let is_told_apart = own.map_or(of(target) == of(&targets[0]), |unit| of(target).contains(&unit));
+            let is_told_apart = own.map_or_else(|| of(target) == of(&targets[0]), |unit| of(target).contains(&unit));
             assert!(is_told_apart, "{}: {} is no {}", panel["title"], target["expr"], panel["fieldConfig"]["defaults"]["unit"]);
         }
         if targets.len() > 1 {
