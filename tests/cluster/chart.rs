@@ -142,7 +142,9 @@ pub(crate) async fn a_wrong_value_is_refused_by_its_name(cluster: Arc<Cluster>) 
 pub(crate) async fn ports_and_labels_of_the_user_stand_where_they_belong(cluster: Arc<Cluster>) -> Result<()> {
     let chart = committed("helm/outrigger").display().to_string();
     let chosen = "--set=networkPolicy.enabled=true,networkPolicy.apiServerPorts={8443},podLabels.team=shop,replicas=0";
-    let objects = objects(&helm(&cluster.plane, &["template", "outrigger", &chart, "--namespace", NAMESPACE, VERSION, chosen]).await?)?;
+    let rendered =
+        helm(&cluster.plane, &["template", "outrigger", &chart, "--namespace", NAMESPACE, "--no-hooks", VERSION, chosen]).await?;
+    let objects = objects(&rendered)?;
     let of = |kind: &str| {
         let key = (kind.to_owned(), NAMESPACE.to_owned(), "outrigger".to_owned());
         objects.get(&key).with_context(|| format!("there is no {kind}"))
