@@ -35,7 +35,7 @@ use crate::{
             Certificate, Moment, Times, certificates,
             contents::{Contents, Meaning, Means},
             issue,
-            plan::{self, Carried, Held, Replica, Signing, Step},
+            plan::{self, Carried, Held, Signing, Step},
             to_pem,
         },
         certs::Serving,
@@ -183,10 +183,10 @@ impl Keeper {
         };
         let contents = version.as_ref().map(contents).unwrap_or_default();
         let meaning = contents.read();
-        let replica = Replica { leads: work.is_some(), remembers_until: self.memory.remembers_until() };
+        let replica = self.memory.replica(work.is_some(), &meaning.held, now);
         let step = plan::next(&meaning.held, carried.as_ref(), replica, &self.own.times, now);
         let mut trouble = if let Held::Unusable(why) = &meaning.held { Some(format!("cannot be used: {why}")) } else { None };
-        let is_usable = trouble.is_none();
+        let (is_usable, is_there) = (trouble.is_none(), meaning.signer.is_some());
         if let Ok(step) = step {
             match self.write(step, &contents, version.as_ref(), now).await {
                 Ok(()) => return Turn::Again,
@@ -194,8 +194,8 @@ impl Keeper {
             }
         }
         self.tidings.secret(trouble.as_deref(), !is_usable, self.memory.leaf.is_some());
-        self.take_in(meaning, now);
-        self.renew(carried.as_ref(), is_usable, now);
+        self.take_in(meaning, contents, now);
+        self.renew(carried.as_ref(), is_there, now);
         let spread = match &work {
             Some((term, _)) => self.spread(&carriers, term, now).await,
             None => self.follow(),
@@ -217,8 +217,10 @@ impl Keeper {
 
     /// Takes a step of the Secret; fails in words. Where another replica was faster it is looked at again.
     async fn write(&mut self, step: Step, contents: &Contents, version: Option<&Version>, now: Moment) -> Result<(), String> {
-        let made = issue::authority(&self.own.times, now).map_err(|error| format!("has no CA, and none can be made: {error}"))?;
-        let after = contents.after(step, Means { made: Some(&made), before: self.memory.signer() }, &self.own.times, now);
+        let before = self.memory.contents();
+        let made = Contents::wants_new(step, before).then(|| issue::authority(&self.own.times, now));
+        let made = made.transpose().map_err(|error| format!("has no CA, and none can be made: {error}"))?;
+        let after = contents.after(step, Means { made: made.as_ref(), before }, &self.own.times, now);
         match self.own.secret.write(version, &after.data, after.annotations).await {
             Ok(()) => {
                 tracing::info!(secret = self.own.secret.name, step = said(step), "the certificate authority has changed");
@@ -233,8 +235,8 @@ impl Keeper {
         }
     }
 
-    fn take_in(&mut self, meaning: Meaning, now: Moment) {
-        self.memory.take_in(meaning, &self.own.times, now);
+    fn take_in(&mut self, meaning: Meaning, contents: Contents, now: Moment) {
+        self.memory.take_in(meaning, contents, &self.own.times, now);
         if let Some(known) = &self.memory.known {
             self.tidings.authority(&known.held, &self.own.times, now);
         }

@@ -166,6 +166,48 @@ async fn a_secret_that_is_deleted_comes_back_and_the_ca_is_exchanged_without_a_g
     assert!(world.bundles().iter().all(|bundle| bundle.len() == 1 && !bundle.contains(&before)));
 }
 
+/// Also those that do not sign any more, or not yet.
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_is_deleted_while_one_ca_follows_another_comes_back_as_it_was() {
+    let world = World::new();
+    let replicas = [Replica::start(&world).leads(), Replica::start(&world)];
+    settled(&world, &replicas.each_ref()).await;
+    let first = world.signing();
+    let is_under_way: [&dyn Fn() -> bool; 2] = [&|| !world.held("next.crt").is_empty(), &|| world.signing() != first];
+    for is_so in is_under_way {
+        until("the exchange goes on", is_so).await;
+        settled(&world, &replicas.each_ref()).await;
+        let (bundle, held) = (world.bundles(), world.held("ca.crt"));
+        assert!(bundle.iter().all(|bundle| bundle.len() == 2));
+        world.api.remove(SECRET);
+        passes(30, || assert!(replicas.iter().all(|replica| replica.is_believed_by_all(&world)))).await;
+        settled(&world, &replicas.each_ref()).await;
+        let restored = world.held("ca.crt");
+        assert!(restored.starts_with(&held), "{}", String::from_utf8(restored).unwrap());
+    }
+    passes(TIMES.ca, || assert!(replicas.iter().all(|replica| replica.is_believed_by_all(&world)))).await;
+    assert!(world.bundles().iter().all(|bundle| !bundle.contains(&first)));
+}
+
+/// Who remembers comes before who does not, if the leader is gone.
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_is_deleted_while_nobody_leads_comes_back_from_whoever_remembers() {
+    let world = World::new();
+    let (leader, follower) = (Replica::start(&world).leads(), Replica::start(&world));
+    settled(&world, &[&leader, &follower]).await;
+    let before = world.signing();
+    drop(leader);
+    world.api.remove(SECRET);
+    let started = Replica::start(&world);
+    follower.bell.notify_one();
+    a_while().await;
+    assert_eq!(world.writes("POST secrets"), 1, "a leader would be first");
+    until("the Secret is back", || world.writes("POST secrets") == 2).await;
+    assert_eq!(world.signing(), before);
+    until("the new one is believed", || started.is_believed_by_all(&world)).await;
+    assert!(follower.is_believed_by_all(&world));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_ca_that_somebody_put_there_is_used_and_never_written() {
     let world = World::new();

@@ -7,9 +7,8 @@ use crate::{
     cluster::bundles::Carrier,
     server::authority::{
         Certificate, Moment, Times,
-        contents::Meaning,
-        issue::Signer,
-        plan::{Held, Leaf},
+        contents::{Contents, Meaning},
+        plan::{Held, Leaf, Replica},
     },
 };
 
@@ -18,6 +17,10 @@ use crate::{
 pub(super) struct Memory {
     /// The last CA that could be used.
     pub(super) known: Option<Meaning>,
+    /// All that the Secret held with it.
+    contents: Contents,
+    /// Since when there is no CA in the Secret.
+    missing_since: Option<Moment>,
     /// What is served.
     pub(super) leaf: Option<Leaf>,
     /// Since when all hooks trust the CA that signs.
@@ -31,7 +34,7 @@ pub(super) struct Memory {
 
 impl Memory {
     /// Takes in what the Secret holds now. What cannot be used is not taken in.
-    pub(super) fn take_in(&mut self, meaning: Meaning, times: &Times, now: Moment) {
+    pub(super) fn take_in(&mut self, meaning: Meaning, contents: Contents, times: &Times, now: Moment) {
         if meaning.signer.is_none() {
             return;
         }
@@ -43,7 +46,14 @@ impl Memory {
             self.lost.push((before.clone(), now.saturating_add(times.farewell())));
         }
         self.lost.retain(|(one, until)| *until > now && one.ends > now && !bundle.contains(one));
-        self.known = Some(meaning);
+        (self.known, self.contents) = (Some(meaning), contents);
+    }
+
+    /// What this replica can do about what the Secret holds now.
+    pub(super) fn replica(&mut self, leads: bool, held: &Held, now: Moment) -> Replica {
+        // A clock that is set back makes no pause longer.
+        self.missing_since = (*held == Held::Nothing).then(|| self.missing_since.map_or(now, |since| since.min(now)));
+        Replica { leads, remembers: self.contents().is_some(), missing_since: self.missing_since }
     }
 
     /// What every hook is to carry; `None` as long as no CA is known.
@@ -53,14 +63,9 @@ impl Memory {
         Some(known.held.bundle().into_iter().chain(lost).collect())
     }
 
-    /// Signs, if it is a CA of ours.
-    pub(super) fn signer(&self) -> Option<&Signer> {
-        let known = self.known.as_ref().filter(|known| matches!(known.held, Held::Ours(_)))?;
-        known.signer.as_ref()
-    }
-
-    /// When the CA ends that could be put back.
-    pub(super) fn remembers_until(&self) -> Option<Moment> {
-        self.signer().map(|signer| signer.certificate().ends)
+    /// What could be put back, if it is a CA of ours.
+    pub(super) fn contents(&self) -> Option<&Contents> {
+        let is_ours = self.known.as_ref().is_some_and(|known| matches!(known.held, Held::Ours(_)));
+        is_ours.then_some(&self.contents)
     }
 }

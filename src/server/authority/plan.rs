@@ -71,7 +71,7 @@ impl Carried {
 pub enum Step {
     /// Put a new CA there that signs at once.
     Make,
-    /// Put back the CA that this replica signs with, and the next one beside it: somebody deleted the Secret.
+    /// Put back what this replica remembers of the Secret, and the next CA beside it: somebody deleted it.
     Restore,
     /// Lay the next CA beside the one that signs.
     Prepare,
@@ -90,16 +90,22 @@ pub enum Step {
 pub struct Replica {
     /// Whether it leads. Only the leader exchanges a CA; one that is not there, or has ended, anybody replaces.
     pub leads: bool,
-    /// When the CA ends that it remembers to have signed with, and could put back.
-    pub remembers_until: Option<Moment>,
+    /// Whether it remembers a CA of ours, and could put it back.
+    pub remembers: bool,
+    /// Since when it finds no CA in the Secret, if it finds none.
+    pub missing_since: Option<Moment>,
 }
+
+/// How long the others leave it to the leader to put a CA where there was one, in seconds.
+const LEADERS_TURN: i64 = 5;
+/// How long it is left to whoever remembers what was there.
+const WITNESSES_TURN: i64 = 10;
 
 /// What to do to the Secret now, if anything; else when something will be to do at the latest, if that is known. `carried` is `None` where
 /// not all hooks could be read.
 pub fn next(held: &Held, carried: Option<&Carried>, replica: Replica, times: &Times, now: Moment) -> Result<Step, Option<Moment>> {
     let ours = match held {
-        Held::Nothing if replica.remembers_until.is_some_and(|ends| ends > now) => return Ok(Step::Restore),
-        Held::Nothing => return Ok(Step::Make),
+        Held::Nothing => return vacancy(carried, replica, now),
         Held::Theirs { .. } | Held::Unusable(_) => return Err(None),
         Held::Ours(ours) => ours,
     };
@@ -114,6 +120,15 @@ pub fn next(held: &Held, carried: Option<&Carried>, replica: Replica, times: &Ti
         Some(_) => Err(Some(ours.signing.ends)),
         None => Err(at_the_latest(&due).into_iter().chain([ours.signing.ends]).min()),
     }
+}
+
+/// Where there is no CA. A hook that carries one says that there was one: then whoever knows less of it than the leader waits for the
+/// leader, and who has only just started, for all the others. Where no hook does, whoever comes first makes one.
+fn vacancy(carried: Option<&Carried>, replica: Replica, now: Moment) -> Result<Step, Option<Moment>> {
+    let (step, pause) = if replica.remembers { (Step::Restore, LEADERS_TURN) } else { (Step::Make, WITNESSES_TURN) };
+    let is_first = step == Step::Make && carried.is_some_and(|carried| carried.0.iter().all(Vec::is_empty));
+    let turn = replica.missing_since.unwrap_or(now).saturating_add(pause);
+    if replica.leads || is_first || turn <= now { Ok(step) } else { Err(Some(turn)) }
 }
 
 fn retirement(ours: &Ours, now: Moment) -> Result<Step, Option<Moment>> {

@@ -133,7 +133,7 @@ impl World {
         let pass = &self.servers[who].pass;
         let (Some(hooks), Some((held, version))) = (&pass.hooks, &pass.secret) else { return false };
         let carried = Carried(hooks.iter().map(|(bundle, _)| bundle.clone()).collect());
-        let replica = Replica { leads: self.leads[who], remembers_until: None };
+        let replica = Replica { leads: self.leads[who], remembers: false, missing_since: None };
         let Ok(step) = next(held, Some(&carried), replica, &TIMES, self.now) else { return false };
         if *version == self.secret.1 {
             self.made += 1;

@@ -30,8 +30,8 @@ fn alone(signing: Certificate) -> Ours {
     Ours { signing, others: Vec::new(), others_until: None, next: None, trusted_since: None }
 }
 
-const LEADER: Replica = Replica { leads: true, remembers_until: None };
-const FOLLOWER: Replica = Replica { leads: false, remembers_until: None };
+const LEADER: Replica = Replica { leads: true, remembers: false, missing_since: None };
+const FOLLOWER: Replica = Replica { leads: false, remembers: false, missing_since: None };
 
 fn all_carry(held: &Held) -> Carried {
     Carried(vec![held.bundle(), held.bundle()])
@@ -44,10 +44,29 @@ fn step(held: &Held, carried: &Carried, replica: Replica, now: Moment) -> Result
 #[test]
 fn what_is_not_there_any_replica_makes() {
     for replica in [LEADER, FOLLOWER] {
-        assert_eq!(step(&Held::Nothing, &Carried::default(), replica, 0), Ok(Step::Make));
-        let remembers = |until| Replica { remembers_until: Some(until), ..replica };
-        assert_eq!(step(&Held::Nothing, &Carried::default(), remembers(10), 9), Ok(Step::Restore));
-        assert_eq!(step(&Held::Nothing, &Carried::default(), remembers(10), 10), Ok(Step::Make));
+        for bare in [Carried::default(), Carried(vec![Vec::new(), Vec::new()])] {
+            assert_eq!(step(&Held::Nothing, &bare, replica, 0), Ok(Step::Make));
+        }
+    }
+}
+
+#[test]
+fn what_is_not_there_any_more_the_leader_puts_back_and_others_if_it_does_not() {
+    let carried = Carried(vec![Vec::new(), vec![ca(1, 0)]]);
+    let remembers = |replica| Replica { remembers: true, ..replica };
+    let found = |replica, carried, now| next(&Held::Nothing, carried, Replica { missing_since: Some(100), ..replica }, &TIMES, now);
+    // Also one that has ended: what clocks say of it may be wrong, and it is replaced as any other.
+    for now in [100, 1_000_000] {
+        assert_eq!(found(LEADER, Some(&carried), now), Ok(Step::Make));
+        assert_eq!(found(remembers(LEADER), Some(&carried), now), Ok(Step::Restore));
+    }
+    for carried in [Some(&carried), None] {
+        assert_eq!(found(FOLLOWER, carried, 109), Err(Some(110)), "others may remember");
+        assert_eq!(found(FOLLOWER, carried, 110), Ok(Step::Make));
+    }
+    for carried in [Some(&carried), Some(&Carried::default()), None] {
+        assert_eq!(found(remembers(FOLLOWER), carried, 104), Err(Some(105)), "the leader may remember more");
+        assert_eq!(found(remembers(FOLLOWER), carried, 105), Ok(Step::Restore));
     }
 }
 
