@@ -247,9 +247,10 @@ impl Keeper {
         let Some(Meaning { held, signer: Some(signer) }) = &self.memory.known else { return };
         let (ca, bundle) = (signer.certificate(), held.bundle());
         let is_trusted = carried.is_some_and(|carried| carried.trusts(std::slice::from_ref(ca)));
-        self.memory.trusted_since = if is_trusted { self.memory.trusted_since.or(Some(now)) } else { None };
-        let is_ours = matches!(held, Held::Ours(_));
-        let signing = Signing { ca, bundle: &bundle, is_ours, is_fresh, trusted_since: self.memory.trusted_since };
+        // A clock that is set back makes no pause longer.
+        self.memory.trusted_since = is_trusted.then(|| self.memory.trusted_since.map_or(now, |since| since.min(now)));
+        let (is_foretold, trusted_since) = (self.memory.is_foretold, self.memory.trusted_since);
+        let signing = Signing { ca, bundle: &bundle, is_foretold, is_fresh, trusted_since };
         if !plan::renews(self.memory.leaf.as_ref(), &signing, &self.own.times, now) {
             return;
         }

@@ -208,6 +208,37 @@ async fn a_secret_that_is_deleted_while_nobody_leads_comes_back_from_whoever_rem
     assert!(follower.is_believed_by_all(&world));
 }
 
+/// The others' certificates are good, and are believed until they have new ones.
+#[tokio::test(start_paused = true)]
+async fn a_leader_whose_clock_is_ahead_exchanges_the_ca_too_early_and_nobody_else_is_refused() {
+    for seconds in [100, 1_100] {
+        let world = World::new();
+        let (leader, other) = (Replica::start(&world).leads(), Replica::start(&world));
+        settled(&world, &[&leader, &other]).await;
+        let first = world.signing();
+        drop(leader);
+        // Nobody leads, so nobody exchanges it in time.
+        passes(TIMES.ca - seconds, || assert!(other.is_believed_by_all(&world))).await;
+        let ahead = Replica::ahead(&world, seconds).leads();
+        other.bell.notify_one();
+        passes(TIMES.leaf * 2, || assert!(other.is_believed_by_all(&world), "after {} s", world.now() - START)).await;
+        assert!(world.signing() != first && ahead.serving.leaf().is_some());
+        assert!(world.bundles().iter().all(|bundle| bundle.len() == 1), "in the end the first one is forgotten");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_whose_clock_is_ahead_exchanges_nothing() {
+    let world = World::new();
+    let leader = Replica::start(&world).leads();
+    settled(&world, &[&leader]).await;
+    let follower = Replica::ahead(&world, TIMES.ca);
+    let told = || follower.readiness.warnings();
+    passes(1_000, || assert!(leader.is_believed_by_all(&world))).await;
+    assert_eq!(world.writes("PUT secrets") + world.writes("POST secrets"), 1);
+    assert!(told().contains("the CA in Secret own/outrigger-authority has ended at 2025-11-22T10:32:00Z by our clock"), "{}", told());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_ca_that_somebody_put_there_is_used_and_never_written() {
     let world = World::new();

@@ -25,6 +25,8 @@ pub(super) struct Memory {
     pub(super) leaf: Option<Leaf>,
     /// Since when all hooks trust the CA that signs.
     pub(super) trusted_since: Option<Moment>,
+    /// Whether that CA was seen to come.
+    pub(super) is_foretold: bool,
     /// CAs that signed and then were not in the Secret any more, and until when something may be served that they have signed: somebody
     /// has put another one there by hand.
     lost: Vec<(Certificate, Moment)>,
@@ -40,12 +42,13 @@ impl Memory {
         }
         let (before, bundle) = (self.known.as_ref().and_then(|known| known.held.signing()), meaning.held.bundle());
         if before != meaning.held.signing() {
-            self.trusted_since = None;
+            let foretells = |ca| self.known.as_ref().is_some_and(|known| known.held.foretells(ca));
+            (self.trusted_since, self.is_foretold) = (None, meaning.held.signing().is_some_and(foretells));
         }
         if let Some(before) = before.filter(|before| !bundle.contains(before)) {
             self.lost.push((before.clone(), now.saturating_add(times.farewell())));
         }
-        self.lost.retain(|(one, until)| *until > now && one.ends > now && !bundle.contains(one));
+        self.lost.retain(|(one, until)| *until > now && !bundle.contains(one));
         (self.known, self.contents) = (Some(meaning), contents);
     }
 
@@ -59,7 +62,7 @@ impl Memory {
     /// What every hook is to carry; `None` as long as no CA is known.
     pub(super) fn wanted(&self, now: Moment) -> Option<Vec<Certificate>> {
         let known = self.known.as_ref()?;
-        let lost = self.lost.iter().filter(|(one, until)| *until > now && one.ends > now).map(|(one, _)| one.clone());
+        let lost = self.lost.iter().filter(|(_, until)| *until > now).map(|(one, _)| one.clone());
         Some(known.held.bundle().into_iter().chain(lost).collect())
     }
 

@@ -145,7 +145,7 @@ impl Contents {
     pub fn after(&self, step: Step, means: Means<'_>, times: &Times, now: Moment) -> Self {
         let mut after = self.clone();
         match (step, means.made, means.before) {
-            (Step::Make, Some(made), _) => after.sign_with(made, &[]),
+            (Step::Make, Some(made), _) => after.succeed(made, times, now),
             (Step::Restore, made, Some(before)) => after.put_back(before, made),
             (Step::Prepare, Some(made), _) => after.lay_beside(made),
             (Step::Trust, ..) => after.note(TRUSTED_SINCE, Some(now)),
@@ -196,10 +196,18 @@ impl Contents {
     }
 
     fn promote(&mut self, times: &Times, now: Moment) {
-        let Held::Ours(Ours { signing, others, next: Some(next), .. }) = self.read().held else { return };
+        let Held::Ours(Ours { next: Some(next), .. }) = self.read().held else { return };
         let Some(key) = self.data.get(NEXT_KEY).and_then(|key| String::from_utf8(key.clone()).ok()) else { return };
-        let trusted: Vec<_> = std::iter::once(signing).chain(others).filter(|one| one.ends > now).collect();
-        self.sign_with(&Made { certificate: next, key }, &trusted);
+        self.succeed(&Made { certificate: next, key }, times, now);
+    }
+
+    /// From now on this one signs. Whoever did is trusted on for a while, also one that has ended: our clock may be wrong.
+    fn succeed(&mut self, made: &Made, times: &Times, now: Moment) {
+        let trusted = match self.read().held {
+            Held::Ours(Ours { signing, others, .. }) => [vec![signing], others].concat(),
+            _ => Vec::new(),
+        };
+        self.sign_with(made, &trusted);
         if !trusted.is_empty() {
             self.note(PREVIOUS_UNTIL, Some(now.saturating_add(times.farewell())));
         }

@@ -53,6 +53,11 @@ impl Held {
         };
         self.signing().into_iter().chain(next).chain(others).cloned().collect()
     }
+
+    /// Whether this is the next CA, and all hooks were found to carry it.
+    pub fn foretells(&self, ca: &Certificate) -> bool {
+        matches!(self, Self::Ours(Ours { next: Some(next), trusted_since: Some(_), .. }) if next == ca)
+    }
 }
 
 /// What the hooks that exist and are ours carry: a bundle for each.
@@ -69,7 +74,7 @@ impl Carried {
 /// What is to be done to the Secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Put a new CA there that signs at once.
+    /// Put a new CA there that signs at once. If there was one, it is trusted on: that it has ended one clock says, and others may not.
     Make,
     /// Put back what this replica remembers of the Secret, and the next CA beside it: somebody deleted it.
     Restore,
@@ -88,7 +93,8 @@ pub enum Step {
 /// What this replica can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Replica {
-    /// Whether it leads. Only the leader exchanges a CA; one that is not there, or has ended, anybody replaces.
+    /// Whether it leads. Only the leader exchanges a CA, also one that has ended: whose clock is ahead would do it too early, and nobody
+    /// else tells hooks of the new one. What is not there anybody replaces.
     pub leads: bool,
     /// Whether it remembers a CA of ours, and could put it back.
     pub remembers: bool,
@@ -111,7 +117,8 @@ pub fn next(held: &Held, carried: Option<&Carried>, replica: Replica, times: &Ti
     };
     if ours.signing.ends <= now {
         // Nothing that it signed is believed any more: nobody need be waited for.
-        return Ok(if ours.next.as_ref().is_some_and(|next| next.ends > now) { Step::Promote } else { Step::Make });
+        let step = if ours.next.as_ref().is_some_and(|next| next.ends > now) { Step::Promote } else { Step::Make };
+        return if replica.leads { Ok(step) } else { Err(None) };
     }
     let due = [retirement(ours, now), exchange(ours, &held.bundle(), carried, times, now)];
     let at_the_latest = |due: &[Result<Step, Option<Moment>>]| due.iter().filter_map(|due| due.err().flatten()).min();
@@ -193,8 +200,8 @@ pub struct Signing<'a> {
     pub ca: &'a Certificate,
     /// All that the Secret says to trust.
     pub bundle: &'a [Certificate],
-    /// Whether it is exchanged by this plan, and not by somebody.
-    pub is_ours: bool,
+    /// Whether it [was foretold](Held::foretells). One that somebody put there was not, nor one in the place of one that had ended.
+    pub is_foretold: bool,
     /// Whether the Secret was read just now. A CA of an hour ago may have been exchanged, and its certificates be refused before they
     /// end.
     pub is_fresh: bool,
@@ -216,9 +223,9 @@ pub fn renews(leaf: Option<&Leaf>, signing: &Signing<'_>, times: &Times, now: Mo
         let is_longer = signing.ca.ends.min(now.saturating_add(times.leaf)) > leaf.ends;
         return is_longer && (leaf.overdue() <= now || (signing.is_fresh && leaf.due() <= now));
     }
-    // As the plan goes, the old one is trusted for a while after it has signed, and the new one before it does. Any other change
-    // somebody made by hand: then the hooks have to know first.
-    let is_planned = signing.is_ours && signing.bundle.contains(&leaf.by);
+    // As the plan goes, the old one is trusted for a while after it has signed, and the new one before it does. After any other
+    // change the hooks have to know first.
+    let is_planned = signing.is_foretold && signing.bundle.contains(&leaf.by);
     let is_settled = signing.trusted_since.is_some_and(|since| since.saturating_add(times.settle) <= now);
     is_planned || is_settled || leaf.overdue() <= now
 }

@@ -144,8 +144,17 @@ impl Replica {
         Self::whose(world, |_| Fate::GOOD)
     }
 
+    /// One whose clock is ahead by so many seconds.
+    pub(crate) fn ahead(world: &World, seconds: i64) -> Self {
+        Self::with(world, |_| Fate::GOOD, seconds)
+    }
+
     /// One whose requests fare as `fate` says.
     pub(crate) fn whose(world: &World, fate: impl Fn(&Asked) -> Fate + Send + Sync + 'static) -> Self {
+        Self::with(world, fate, 0)
+    }
+
+    fn with(world: &World, fate: impl Fn(&Asked) -> Fate + Send + Sync + 'static, ahead: i64) -> Self {
         let client = world.api.client(fate);
         let (begin, stop, leadership) = (world.begin, CancellationToken::new(), watch::Sender::default());
         let callees = Callees {
@@ -161,7 +170,7 @@ impl Replica {
             names: vec!["outrigger-webhook.own.svc".to_owned()],
             times: TIMES,
             provider: provider(),
-            wall: Arc::new(move || Timestamp::from_second(START + i64::try_from(begin.elapsed().as_secs()).unwrap()).unwrap()),
+            wall: Arc::new(move || Timestamp::from_second(START + ahead + i64::try_from(begin.elapsed().as_secs()).unwrap()).unwrap()),
             metrics: Arc::new(Metrics::new()),
             readiness: Readiness::default(),
         };

@@ -94,11 +94,18 @@ fn what_is_printed_shows_no_key() {
 }
 
 #[test]
-fn a_ca_that_ends_while_it_is_exchanged_is_trusted_no_more() {
+fn a_ca_that_has_ended_is_trusted_on_for_a_while_for_our_clock_may_be_wrong() {
+    let (first, now) = (held(&FIRST), START + 12_001);
     let prepared = FIRST.after(Step::Prepare, with_new(&made(8_000)), &TIMES, START + 8_000);
-    let promoted = prepared.after(Step::Promote, Means::default(), &TIMES, START + 12_001);
-    let Held::Ours(ours) = held(&promoted) else { panic!("{promoted:?}") };
-    assert_eq!((ours.others, ours.others_until, ours.next), (vec![], None, None));
+    let promoted = prepared.after(Step::Promote, Means::default(), &TIMES, now);
+    let replaced = FIRST.after(Step::Make, with_new(&made(12_001)), &TIMES, now);
+    for after in [promoted, replaced] {
+        let Held::Ours(ours) = held(&after) else { panic!("{after:?}") };
+        assert_eq!((ours.others.as_slice(), ours.next), (first.bundle().as_slice(), None));
+        assert_eq!(ours.others_until, Some(now + TIMES.farewell()));
+        let Held::Ours(ours) = held(&after.after(Step::Retire, Means::default(), &TIMES, now + TIMES.farewell())) else { panic!() };
+        assert_eq!((ours.others, ours.others_until), (vec![], None));
+    }
 }
 
 #[test]
