@@ -124,27 +124,8 @@ impl SelfManaged {
     pub async fn run(self, mut leadership: watch::Receiver<Option<Term>>, stop: CancellationToken) {
         let tidings = Tidings::new(self.metrics.clone(), self.readiness.clone(), &self.secret);
         let mut keeper = Keeper { own: self, memory: Memory::default(), tidings };
-        let mut pauses = Pauses::default();
-        loop {
-            let term = leadership.borrow_and_update().clone();
-            let pause = match keeper.turns(term.as_ref()).await {
-                Turn::Done(pause) => {
-                    pauses = Pauses::default();
-                    pause
-                }
-                Turn::Again | Turn::Failed => pauses.next().unwrap_or(BREATH),
-            };
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = sleep(BREATH) => {}
-            }
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = sleep(pause) => {}
-                () = keeper.own.bell.notified() => {}
-                changed = leadership.changed() => if changed.is_err() { return },
-            }
-        }
+        keeper.keep(&mut leadership, &stop).await;
+        keeper.tidings.bundles(0, &[]);
     }
 }
 
@@ -160,6 +141,30 @@ impl Keeper {
         (self.own.wall)().as_second()
     }
 
+    async fn keep(&mut self, leadership: &mut watch::Receiver<Option<Term>>, stop: &CancellationToken) {
+        let mut pauses = Pauses::default();
+        loop {
+            let term = leadership.borrow_and_update().clone();
+            let pause = match self.turns(term.as_ref()).await {
+                Turn::Done(pause) => {
+                    pauses = Pauses::default();
+                    pause
+                }
+                Turn::Again | Turn::Failed => pauses.next().unwrap_or(BREATH),
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = sleep(BREATH) => {}
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = sleep(pause) => {}
+                () = self.own.bell.notified() => {}
+                changed = leadership.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
     async fn turns(&mut self, term: Option<&Term>) -> Turn {
         for _ in 0..ROUNDS {
             match self.turn(term).await {
@@ -173,6 +178,10 @@ impl Keeper {
     async fn turn(&mut self, term: Option<&Term>) -> Turn {
         // While it lives no other replica leads.
         let work = term.and_then(|term| Some((term, term.begin()?)));
+        if work.is_none() {
+            // What a leader says, we do not.
+            self.tidings.bundles(0, &[]);
+        }
         let carriers = self.own.bundles.read().await;
         let read = self.own.secret.read().await;
         let now = self.now();
@@ -198,7 +207,7 @@ impl Keeper {
         self.renew(carried.as_ref(), is_there, now);
         let spread = match &work {
             Some((term, _)) => self.spread(&carriers, term, now).await,
-            None => self.follow(),
+            None => Spread::Done,
         };
         self.tidings.hooks(&carriers, self.memory.leaf.as_ref());
         match spread {
@@ -301,12 +310,6 @@ impl Keeper {
         }
         self.tidings.bundles(missing, &complaints);
         spread
-    }
-
-    /// What a leader says, we do not.
-    fn follow(&mut self) -> Spread {
-        self.tidings.bundles(0, &[]);
-        Spread::Done
     }
 
     /// How long nothing is due.

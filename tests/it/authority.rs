@@ -357,6 +357,41 @@ async fn somebody_who_writes_bundles_too_is_not_fought_without_end() {
     assert_eq!((replica.readiness.warnings(), replica.metrics.bundles_missing.get()), (String::new(), 0));
 }
 
+/// Of one that cannot be read nobody knows; and only who leads says anything.
+#[tokio::test(start_paused = true)]
+async fn only_the_leader_counts_what_lacks_the_bundle_and_only_what_can_be_read() {
+    for (secret_is_lost, stops) in [(false, false), (true, false), (true, true)] {
+        let world = World::new();
+        let (hooks, secret) = (Weather::fair(), Weather::fair());
+        let (of_hooks, of_secret) = (hooks.clone(), secret.clone());
+        let replica = Replica::whose(&world, move |asked| match () {
+            () if asked.method == http::Method::PATCH => Fate::of(End::Refused(403)),
+            () if asked.is("GET validatingwebhookconfigurations") => of_hooks.fate(),
+            () if asked.is("GET secrets") => of_secret.fate(),
+            () => Fate::GOOD,
+        })
+        .leads();
+        let missing = || replica.metrics.bundles_missing.get();
+        until("all are counted", || missing() == 5).await;
+        hooks.is(Fate::of(End::Refused(503)));
+        until("one is not known of", || missing() == 4).await;
+        let told = replica.readiness.warnings();
+        assert!(told.contains("hooks: cannot be read: validatingwebhookconfigurations/outrigger: "), "{told}");
+        assert!(!told.contains("validatingwebhookconfigurations/outrigger: caBundle"), "{told}");
+        if secret_is_lost {
+            secret.is(Fate::of(End::Refused(503)));
+            a_while().await;
+        }
+        if stops {
+            replica.stops()
+        } else {
+            replica.leads_no_more()
+        }
+        until("another one counts", || missing() == 0).await;
+        assert!(!replica.readiness.warnings().contains("cannot be written"), "{}", replica.readiness.warnings());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_may_not_be_read_or_written_is_told_and_tried_again() {
     for (forbidden, told) in [

@@ -114,7 +114,8 @@ impl Tidings {
         self.warn(ENDING, told);
     }
 
-    /// How many objects lack the bundle, and what is wrong with which.
+    /// How many objects lack the bundle, and what is wrong with which. Not among them are those that cannot be read: of these nobody
+    /// knows, and [`Self::hooks`] names them.
     pub(super) fn bundles(&mut self, missing: i64, complaints: &[String]) {
         self.metrics.bundles_missing.set(missing);
         self.warn(BUNDLES, (!complaints.is_empty()).then(|| complaints.join("; ")));

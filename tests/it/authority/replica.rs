@@ -181,6 +181,15 @@ impl Replica {
         Self { serving, metrics, readiness, bell, leadership, stop, task, verified: Mutex::default() }
     }
 
+    /// Another one does.
+    pub(crate) fn leads_no_more(&self) {
+        self.leadership.send_replace(None);
+    }
+
+    pub(crate) fn stops(&self) {
+        self.stop.cancel();
+    }
+
     pub(crate) fn leads(self) -> Self {
         self.leadership.send_replace(Some(Term::without_election(&self.stop)));
         self
