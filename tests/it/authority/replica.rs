@@ -5,8 +5,9 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
 use outrigger::{
+    base::installation::DEFINITIONS,
     cluster::{
-        bundles::{Bundles, Callees, DEFINITIONS},
+        bundles::{Bundles, Callees},
         lease::Term,
         secret::OneSecret,
     },
