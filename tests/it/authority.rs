@@ -383,9 +383,9 @@ async fn only_the_leader_counts_what_lacks_the_bundle_and_only_what_can_be_read(
             a_while().await;
         }
         if stops {
-            replica.stops()
+            replica.stops();
         } else {
-            replica.leads_no_more()
+            replica.leads_no_more();
         }
         until("another one counts", || missing() == 0).await;
         assert!(!replica.readiness.warnings().contains("cannot be written"), "{}", replica.readiness.warnings());

@@ -1,7 +1,7 @@
 use std::net::SocketAddr;
 
-use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
-use rustls_pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs, time_provider::TimeProvider};
+use rustls_pki_types::{ServerName, UnixTime};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
@@ -16,6 +16,18 @@ use crate::{
 
 /// Longer than any test waits, where it is not about the limit.
 const LONG: Duration = Duration::from_mins(1);
+
+const NOW: i64 = 1_763_795_520;
+
+/// The clock of clients.
+#[derive(Debug)]
+struct Then;
+
+impl TimeProvider for Then {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(NOW.unsigned_abs())))
+    }
+}
 
 /// A server without a certificate.
 struct Server {
@@ -42,7 +54,7 @@ impl Server {
     fn shake(&self, ca: &[u8]) -> JoinHandle<bool> {
         let mut roots = RootCertStore::empty();
         roots.add(ca.to_vec().into()).unwrap();
-        let versions = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+        let versions = ClientConfig::builder_with_details(Arc::new(aws_lc_rs::default_provider()), Arc::new(Then));
         let config = versions.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots).with_no_client_auth();
         let address = self.address;
         TaskTracker::new().spawn(async move {
@@ -65,10 +77,9 @@ impl Server {
 /// A CA in DER, and a pair that it has signed.
 fn pair() -> (Vec<u8>, Pem) {
     let times = Times { ca: 100_000, leaf: 10_000, settle: 60 };
-    let now = jiff::Timestamp::now().as_second();
-    let made = issue::authority(&times, now).unwrap();
+    let made = issue::authority(&times, NOW).unwrap();
     let signer = issue::Signer::load(std::slice::from_ref(&made.certificate), made.key.as_bytes()).unwrap();
-    (made.certificate.der.to_vec(), signer.leaf(&["127.0.0.1".to_owned()], &times, now).unwrap().1)
+    (made.certificate.der.to_vec(), signer.leaf(&["127.0.0.1".to_owned()], &times, NOW).unwrap().1)
 }
 
 #[tokio::test]
