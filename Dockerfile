@@ -6,6 +6,7 @@ COPY Cargo.toml Cargo.lock ./
 COPY src src
 COPY benches benches
 COPY tests tests
+COPY manifests manifests
 RUN cargo build --release --locked --bin outrigger
 RUN mkdir -p /image/usr/bin \
  && cp target/release/outrigger /image/usr/bin/outrigger \

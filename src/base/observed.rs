@@ -68,9 +68,9 @@ pub struct Pod {
     /// Its namespace.
     pub namespace: Arc<str>,
     /// Its name.
-    pub name: Box<str>,
+    pub name: Arc<str>,
     /// What tells it from an earlier pod of its name.
-    pub uid: Box<str>,
+    pub uid: Arc<str>,
     /// The version of the object that this was read from.
     pub resource_version: Box<str>,
     /// Its labels.
@@ -88,9 +88,9 @@ pub struct Pod {
     /// When that condition last changed.
     pub ready_since: Option<Timestamp>,
     /// Its containers, in the order of the spec.
-    pub containers: Box<[Container]>,
+    pub containers: Arc<[Container]>,
     /// Its init containers, in the order of the spec.
-    pub init_containers: Box<[Container]>,
+    pub init_containers: Arc<[Container]>,
     /// How many containers the kubelet reports on; less than there are, while it has yet to start.
     pub reported: usize,
     /// How it ends, if it has sidecars that are to end with the work beside them.
@@ -98,7 +98,7 @@ pub struct Pod {
 }
 
 /// A container of a running pod.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Container {
     /// Its name.
     pub name: Arc<str>,
@@ -111,7 +111,7 @@ pub struct Container {
 }
 
 /// What the kubelet reports of a container.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ContainerStatus {
     /// The image that runs, as the runtime calls it.
     pub image: Arc<str>,
@@ -284,7 +284,7 @@ impl Wire {
 
     /// The pod, with its texts shared.
     pub fn observe(&self, interner: &mut Interner) -> Pod {
-        let text = |text: &Option<String>| text.clone().unwrap_or_default().into_boxed_str();
+        let text = |text: &Option<String>| text.as_deref().unwrap_or_default().into();
         let time = |time: &Option<Time>| time.as_ref().map(|time| time.0);
         let ready = self.condition("Ready");
         let labels = self.metadata.labels.iter().flatten();
@@ -292,7 +292,7 @@ impl Wire {
             namespace: interner.of(self.metadata.namespace.as_deref().unwrap_or_default()),
             name: text(&self.metadata.name),
             uid: text(&self.metadata.uid),
-            resource_version: text(&self.metadata.resource_version),
+            resource_version: self.metadata.resource_version.as_deref().unwrap_or_default().into(),
             labels: SharedLabels::of(labels, interner),
             created: time(&self.metadata.creation_timestamp),
             is_terminating: self.metadata.deletion_timestamp.is_some(),
@@ -308,7 +308,7 @@ impl Wire {
     }
 }
 
-fn containers(specs: &[WireContainer], statuses: &[WireContainerStatus], interner: &mut Interner) -> Box<[Container]> {
+fn containers(specs: &[WireContainer], statuses: &[WireContainerStatus], interner: &mut Interner) -> Arc<[Container]> {
     let mut of = |spec: &WireContainer| Container {
         name: interner.of(&spec.name),
         image: interner.of(&spec.image),
@@ -320,7 +320,8 @@ fn containers(specs: &[WireContainer], statuses: &[WireContainerStatus], interne
             restarts: status.restart_count,
         }),
     };
-    specs.iter().map(&mut of).collect()
+    let all = specs.iter().map(&mut of).collect();
+    interner.containers(all)
 }
 
 /// Metadata but for `managedFields`, which is the larger half of many pods and read by nobody here.

@@ -196,6 +196,6 @@ fn is_to_be_linked(picture: &Picture, pod: &Subject) -> bool {
 
 fn link(picture: &Picture, pod: &Subject) -> Action {
     let (name, pod_target) = (&*picture.budget.name, tell::target_of(pod));
-    let body = json!({"metadata": {"uid": pod.uid, "annotations": {RELATED: name, RELATED_OLD: name}}});
+    let body = json!({"metadata": {"uid": &*pod.uid, "annotations": {RELATED: name, RELATED_OLD: name}}});
     Action::Patch(Patch { target: pod_target, sub_resource: "", form: Form::Strategic, body })
 }

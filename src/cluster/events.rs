@@ -3,7 +3,7 @@
 mod queue;
 mod told;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
@@ -35,6 +35,8 @@ const LONGEST: usize = 1024;
 const LONGEST_NAME: usize = 253 - 35;
 /// How many requests are under way at a time.
 const REQUESTS: usize = 16;
+/// What became of an event that could not be told.
+const FAILED: &str = "failed";
 
 /// Tells events.
 pub struct Teller {
@@ -49,7 +51,8 @@ impl Teller {
         Self { client, told: Mutex::default(), metrics }
     }
 
-    /// Tells what was not told already. Returns within two seconds; what cannot be told is only logged: nothing depends on it.
+    /// Tells what was not told already. Returns within two seconds; what cannot be told is only logged: nothing depends on it. It is tried
+    /// again when it happens next.
     pub async fn tell(&self, events: &[Event], now: Timestamp) {
         let tellings: Vec<_> = {
             let (mut told, at) = (self.told.lock(), Instant::now());
@@ -57,45 +60,52 @@ impl Teller {
             events.iter().enumerate().map(look).collect()
         };
         let count = tellings.len();
+        let mut open = Open::of(self, tellings.iter().map(|(_, telling)| telling));
         let tellings = tellings.into_iter().map(|(event, telling)| self.carry_out(event, telling, now));
         let mut answers = stream::iter(tellings).buffer_unordered(REQUESTS);
         let mut answered = 0;
         let all = async {
-            while let Some(outcome) = answers.next().await {
+            while let Some((telling, outcome)) = answers.next().await {
                 self.metrics.events(outcome);
+                open.answered(&telling, outcome);
                 answered += 1;
             }
         };
         if tokio::time::timeout(PATIENCE, all).await.is_err() {
+            (answered..count).for_each(|_| self.metrics.events(FAILED));
             tracing::warn!(count, answered, "not all events could be told in time");
         }
     }
 
     /// Tells an event; says what became of it, in a word for who counts.
-    async fn carry_out(&self, event: Event, telling: Telling, now: Timestamp) -> &'static str {
-        let namespace = if event.about.namespace.is_empty() { ELSEWHERE } else { &event.about.namespace };
+    async fn carry_out(&self, event: Event, telling: Telling, now: Timestamp) -> (Telling, &'static str) {
+        let about = &event.about;
+        let namespace = if about.namespace.is_empty() { ELSEWHERE } else { &about.namespace };
         let events = Api::<Object>::namespaced(self.client.clone(), namespace);
-        let answer = match telling {
-            Telling::Counted => return "counted",
-            Telling::TooMany => return "dropped",
-            Telling::New(name) => events.create(&PostParams::default(), &Self::object(&event, namespace, now, name)).await,
+        let answer = match &telling {
+            Telling::Counted => return (telling, "counted"),
+            Telling::Dropped => return (telling, "dropped"),
+            // Another one has just been refused there.
+            _ if self.told.lock().is_silent(&about.namespace, Instant::now()) => return (telling, FAILED),
+            Telling::New(name) => {
+                events.create(&PostParams::default(), &Self::object(&event, namespace, now, name.clone())).await.map(drop)
+            }
             Telling::Again(name, count) => {
                 let series = json!({"series": {"count": count, "lastObservedTime": MicroTime(now)}});
-                let answer = events.patch(&name, &PatchParams::default(), &Patch::Merge(&series)).await;
-                if matches!(&answer, Err(Error::Api(status)) if status.code == 404) {
-                    // The cluster keeps events for an hour.
-                    self.told.lock().forget(&name);
-                }
-                answer
+                events.patch(name, &PatchParams::default(), &Patch::Merge(&series)).await.map(drop)
             }
         };
-        match answer {
-            Ok(_) => "told",
-            Err(problem) => {
-                tracing::warn!(%problem, reason = event.reason, about = %event.about.name, "an event could not be told");
-                "failed"
-            }
+        let Err(problem) = answer else { return (telling, "told") };
+        match (&problem, &telling) {
+            // It came late to us that it was told the time before.
+            (Error::Api(status), Telling::New(_)) if status.code == 409 => return (telling, "told"),
+            (Error::Api(status), _) if [401, 403].contains(&status.code) => self.told.lock().refused(&about.namespace, Instant::now()),
+            // The cluster keeps events for an hour.
+            (Error::Api(status), Telling::Again(name, _)) if status.code == 404 => self.told.lock().forget(name),
+            _ => {}
         }
+        tracing::warn!(%problem, reason = event.reason, about = %about.name, "an event could not be told");
+        (telling, FAILED)
     }
 
     fn object(event: &Event, namespace: &str, now: Timestamp, name: String) -> Object {
@@ -121,6 +131,35 @@ impl Teller {
             reporting_instance: some(INSTANCE),
             ..Object::default()
         }
+    }
+}
+
+/// New events that are being told. Those that are not told when it is dropped, since they were refused, took too long, or nobody waits
+/// any more, count as not told.
+struct Open<'t> {
+    teller: &'t Teller,
+    names: BTreeSet<String>,
+}
+
+impl<'t> Open<'t> {
+    fn of<'e>(teller: &'t Teller, tellings: impl Iterator<Item = &'e Telling>) -> Self {
+        let name = |telling: &Telling| if let Telling::New(name) = telling { Some(name.clone()) } else { None };
+        Self { teller, names: tellings.filter_map(name).collect() }
+    }
+
+    fn answered(&mut self, telling: &Telling, outcome: &str) {
+        if let Telling::New(name) = telling
+            && outcome != FAILED
+        {
+            self.names.remove(name);
+        }
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        let mut told = self.teller.told.lock();
+        self.names.iter().for_each(|name| told.failed(name));
     }
 }
 

@@ -38,6 +38,9 @@ impl<S> Layer<S> for Heard {
     }
 }
 
+/// How a watch says that it is of one object.
+const ONE_OBJECT: &str = "fieldSelector=metadata.name%3D";
+
 type Note = Box<dyn FnMut(Frame<Bytes>) -> Frame<Bytes> + Send>;
 
 impl<S, R, B> Service<Request<R>> for Listening<S>
@@ -84,14 +87,21 @@ impl Heard {
     }
 }
 
-/// The resource that a request watches, by its path: `pods`, and with its group where two have the same name.
+/// The resource that a request watches, by its path: `pods`, with its group where two have the same name, and with the name of the one
+/// object that is watched, if it is one: `configmaps/kruise-configuration`. Which those are is our own choice, so they are few.
 fn watched(uri: &http::Uri) -> Option<String> {
-    let is_watch = uri.query()?.split('&').any(|pair| pair == "watch=true");
+    let query = uri.query()?;
+    let is_watch = query.split('&').any(|pair| pair == "watch=true");
     let path = uri.path();
     let resource = path.rsplit('/').next().filter(|resource| is_watch && !resource.is_empty())?;
     let is_another = resource == "statefulsets" && !path.starts_with("/apis/apps/");
     let group = path.strip_prefix("/apis/").and_then(|rest| rest.split('/').next()).filter(|_| is_another);
-    Some(group.map_or_else(|| resource.to_owned(), |group| format!("{resource}.{group}")))
+    let mut watched = group.map_or_else(|| resource.to_owned(), |group| format!("{resource}.{group}"));
+    if let Some(name) = query.split('&').find_map(|pair| pair.strip_prefix(ONE_OBJECT)) {
+        watched.push('/');
+        watched.push_str(name);
+    }
+    Some(watched)
 }
 
 #[cfg(test)]
@@ -113,6 +123,10 @@ mod tests {
         assert_eq!(of("/apis/apps/v1/namespaces/own/controllerrevisions?&watch=true").as_deref(), Some("controllerrevisions"));
         assert_eq!(of("/apis/apps/v1/statefulsets?watch=true").as_deref(), Some("statefulsets"));
         assert_eq!(of("/apis/apps.kruise.io/v1beta1/statefulsets?watch=true").as_deref(), Some("statefulsets.apps.kruise.io"));
+        let one = "fieldSelector=metadata.name%3Dsidecarsets.apps.kruise.io";
+        let path = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions?&watch=true&{one}&allowWatchBookmarks=true");
+        let one = watched(&path.parse().unwrap());
+        assert_eq!(one.as_deref(), Some("customresourcedefinitions/sidecarsets.apps.kruise.io"));
         assert_eq!((of("/api/v1/pods?limit=500"), of("/api/v1/pods"), of("/?watch=true")), (None, None, None));
     }
 

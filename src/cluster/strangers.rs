@@ -36,7 +36,7 @@ const ONE_BY_ONE: usize = 8;
 const FITS_HOLD: Duration = Duration::from_mins(1);
 
 /// Where pods fit, by the uids of spread and pod.
-pub(super) type KnownFits = Known<(Arc<str>, Box<str>), Fitting>;
+pub(super) type KnownFits = Known<(Arc<str>, Arc<str>), Fitting>;
 
 /// Where a pod fits, as long as this holds.
 #[derive(Clone)]
@@ -47,7 +47,7 @@ pub(super) struct Fitting {
 
 impl Facts {
     /// Where pods of a spread fit as they run, by uid, as of at most a minute ago. Pods that are gone are not among them.
-    pub async fn fits(&self, spread: &Spread, pods: &[Arc<Pod>]) -> Result<BTreeMap<Box<str>, Vec<Fit>>, Failure> {
+    pub async fn fits(&self, spread: &Spread, pods: &[Arc<Pod>]) -> Result<BTreeMap<Arc<str>, Vec<Fit>>, Failure> {
         let (mut all, mut unknown, now) = (BTreeMap::new(), Vec::new(), Instant::now());
         for pod in pods {
             let known = fresh(&self.fits.lock(), &(Arc::clone(&spread.uid), pod.uid.clone()), now, |_| FITS_HOLD);

@@ -233,7 +233,7 @@ impl Feed {
     }
 
     fn trouble<K: Kind>(&self, error: &watcher::Error) {
-        self.metrics.watches.restarted(K::CONDITION);
+        self.metrics.watches.restarted(K::RESOURCE);
         self.readiness.explain(K::CONDITION, error.to_string());
         tracing::warn!(kind = K::CONDITION, %error, "the watch was interrupted");
     }

@@ -34,7 +34,8 @@ pub(super) fn chosen<'s>(pod: Pod<'_, '_>, snapshot: &Snapshot<'s>) -> Option<&'
     choose(budgets, &pod.meta.labels, &owners).map(|budget| &**budget)
 }
 
-fn of(owner: &pod::Owner<'_>) -> Owner {
+/// The controller of a pod, as workloads are known.
+pub(super) fn of(owner: &pod::Owner<'_>) -> Owner {
     Owner {
         group: owner.group().into(),
         version: "".into(),

@@ -272,7 +272,7 @@ fn sidecars<R: Reasons>(
     }
     let injection = inject(pod, &selected, snapshot.gates, now, edits).map_err(denial)?;
     let warnings = injection.conflicts.iter().map(|conflict| format!("SidecarSet {}: {}", conflict.set, conflict.text)).collect();
-    let events = told::conflicts(pod.meta, pod.namespace, &selected, &injection.conflicts);
+    let events = told::conflicts(pod, &selected, &injection.conflicts, snapshot);
     let mut decision = Decision { warnings, events, ..Decision::default() };
     if injection.has_containers {
         let names: Vec<&str> = selected.iter().map(|one| one.set.name.as_str()).collect();

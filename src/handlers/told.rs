@@ -2,52 +2,62 @@
 //! concerns it is told of the set, the spread and the workload that it comes from.
 
 use crate::{
-    base::pod::{Meta, Owner},
+    base::workload::Owner,
     plan::{Event, Kind, Target, reporter},
-    sidecarset::{place::Conflict, select::Selected},
+    sidecarset::{inject::Pod, place::Conflict, select::Selected},
     spread::{claim::Take, tell as spreads},
     state::Snapshot,
 };
 
-use super::Gain;
+use super::{Gain, budget_link};
 
-/// Kinds that make pods. Others, and those of pods that nobody made, are not told.
-const MAKERS: [Kind; 8] = [
+/// Kinds of which pods come, and that last. Others are not told, nor are pods that nobody made: a Job is another one each time, and
+/// would have an event each time.
+const LASTING: [Kind; 10] = [
+    Kind { group: "apps", version: "v1", kind: "Deployment", plural: "deployments" },
     Kind { group: "apps", version: "v1", kind: "ReplicaSet", plural: "replicasets" },
     Kind { group: "apps", version: "v1", kind: "StatefulSet", plural: "statefulsets" },
     Kind { group: "apps", version: "v1", kind: "DaemonSet", plural: "daemonsets" },
-    Kind { group: "batch", version: "v1", kind: "Job", plural: "jobs" },
+    Kind { group: "batch", version: "v1", kind: "CronJob", plural: "cronjobs" },
     Kind { group: "", version: "v1", kind: "ReplicationController", plural: "replicationcontrollers" },
     Kind { group: "apps.kruise.io", version: "v1alpha1", kind: "CloneSet", plural: "clonesets" },
     Kind { group: "apps.kruise.io", version: "v1beta1", kind: "StatefulSet", plural: "statefulsets" },
     Kind { group: "apps.kruise.io", version: "v1alpha1", kind: "DaemonSet", plural: "daemonsets" },
+    Kind { group: "apps.kruise.io", version: "v1alpha1", kind: "AdvancedCronJob", plural: "advancedcronjobs" },
 ];
 
-/// Containers of sets that are in each other's way, or in that of the pod's own: told of each set, and of who makes the pod.
-pub(super) fn conflicts(meta: &Meta<'_>, namespace: &str, selected: &[Selected<'_>], conflicts: &[Conflict]) -> Vec<Event> {
+/// Containers of sets that are in each other's way, or in that of the pod's own: told of each set, and of the highest workload that the pod
+/// comes from, as far as known. So there are as many events as there are sets and workloads, however many pods and Jobs come and go.
+pub(super) fn conflicts(pod: Pod<'_, '_>, selected: &[Selected<'_>], conflicts: &[Conflict], snapshot: &Snapshot<'_>) -> Vec<Event> {
     // As it is with nearly every pod: nothing is made of names then.
     if conflicts.is_empty() {
         return Vec::new();
     }
-    let maker = meta.controller().and_then(|owner| maker(owner, namespace));
-    let whose = maker.as_ref().map_or_else(
+    let namespace = pod.namespace;
+    let controller = pod.meta.controller().map(|owner| Owner { uid: (*owner.uid).into(), ..budget_link::of(owner) });
+    let workload = controller.and_then(|owner| lasting(&owner, namespace, snapshot));
+    let whose = workload.as_ref().map_or_else(
         || format!("pods of namespace {namespace}"),
-        |maker| format!("pods of {} {namespace}/{}", maker.kind.kind, maker.name),
+        |workload| format!("pods of {} {namespace}/{}", workload.kind.kind, workload.name),
     );
     let event = |about, note| Event { by: reporter::SIDECAR_SETS, about, is_warning: true, reason: "InjectionConflict", note };
     let of_one = |conflict: &Conflict| {
         let Conflict { set, text } = conflict;
         let uid = selected.iter().find(|one| one.set.name == *set).map(|one| one.set.uid.clone()).unwrap_or_default();
         let about = Target { kind: Kind::SIDECAR_SET, namespace: String::new(), name: set.clone(), uid };
-        let of_maker = maker.clone().map(|maker| event(maker, format!("SidecarSet {set}: {text}")));
-        [Some(event(about, format!("{whose}: {text}"))), of_maker].into_iter().flatten()
+        let of_workload = workload.clone().map(|workload| event(workload, format!("SidecarSet {set}: {text}")));
+        [Some(event(about, format!("{whose}: {text}"))), of_workload].into_iter().flatten()
     };
     conflicts.iter().flat_map(of_one).collect()
 }
 
-fn maker(owner: &Owner<'_>, namespace: &str) -> Option<Target> {
-    let kind = MAKERS.into_iter().find(|kind| kind.kind == owner.kind && kind.group == owner.group())?;
-    Some(Target { kind, namespace: namespace.to_owned(), name: owner.name.to_string(), uid: owner.uid.to_string() })
+/// The highest that lasts of a controller and all that is above it.
+fn lasting(owner: &Owner, namespace: &str, snapshot: &Snapshot<'_>) -> Option<Target> {
+    let lineage = snapshot.lineage(namespace, owner);
+    lineage.owners.iter().rev().find_map(|owner| {
+        let kind = LASTING.into_iter().find(|kind| owner.is(kind.group, kind.kind))?;
+        Some(Target { kind, namespace: namespace.to_owned(), name: owner.name.to_string(), uid: owner.uid.to_string() })
+    })
 }
 
 /// What became of a claim for a place, if somebody should look at it: told of the spread.

@@ -43,6 +43,12 @@ const INJECTED: [&str; 4] = [
     "{{- end }}",
 ];
 
+/// An item for each port of the API server.
+const PORTS: &str =
+    r#"{{- range .Values.networkPolicy.apiServerPorts }}{{- list (dict "protocol" "TCP" "port" (int .)) | toYaml | nindent 4 }}{{- end }}"#;
+/// What no schema can say in words that help.
+const REFUSED: &str = "{{- include \"outrigger.refused\" . }}\n";
+
 /// The files of the chart, under `helm/outrigger`.
 pub(super) fn files() -> Result<Vec<File>, ManifestError> {
     let rendering = Rendering { namespace: NAMESPACE.to_owned(), ..Rendering::default() };
@@ -136,7 +142,7 @@ fn replicas(rendering: &Rendering) -> Result<Vec<String>, ManifestError> {
         .scalar("maxUnavailable: 1", ".Values.podDisruptionBudget.maxUnavailable")?;
     Ok(vec![
         class.only_if(".Values.priorityClass.create"),
-        deployment::template(rendering)?.text(),
+        format!("{REFUSED}{}", deployment::template(rendering)?.text()),
         budget.only_if(".Values.podDisruptionBudget.enabled"),
     ])
 }
@@ -211,9 +217,10 @@ fn certificates(rendering: &Rendering) -> Result<Vec<String>, ManifestError> {
 }
 
 fn network_policy(rendering: &Rendering) -> Result<Vec<String>, ManifestError> {
-    let templates = network::policy(rendering)?.into_iter().map(|document| {
+    let templates = network::policy_to(rendering, &[json!("ports-of-the-user")])?.into_iter().map(|document| {
         let monitoring = "kubernetes.io/metadata.name: monitoring";
-        let template = Template::of(&document).scalar(monitoring, ".Values.networkPolicy.monitoringNamespace")?;
+        let template =
+            Template::of(&document).scalar(monitoring, ".Values.networkPolicy.monitoringNamespace")?.lines("- ports-of-the-user", PORTS)?;
         Ok(template.only_if(".Values.networkPolicy.enabled"))
     });
     templates.collect()

@@ -1,4 +1,4 @@
-//! What is counted and logged of an answer: one line for each denial and each patch, with who, what and why. Of objects it says names,
+//! What is counted and logged of an answer: one line for each denial and each patch that is stored, with who, what and why. Of objects it says names,
 //! never what stands in them.
 
 use serde_json::value::RawValue;
@@ -38,6 +38,8 @@ pub(super) fn note(hook: &str, metrics: &HookMetrics, request: &Request<'_>, dec
     match &decision.outcome {
         Outcome::Deny(denial) => line!(info, code = denial.code, "denied: {}", denial.message),
         Outcome::Allow(edits) if edits.is_empty() => line!(debug, "allowed"),
+        // The mark of an eviction is not stored, and of one that is refused there is the line of the refusal.
+        Outcome::Allow(_) if request.sub_resource == "eviction" => line!(debug, "patched: {}", decision.note),
         Outcome::Allow(_) => line!(info, "patched: {}", decision.note),
     }
 }

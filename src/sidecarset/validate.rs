@@ -19,6 +19,8 @@ pub mod stand_in;
 mod update;
 mod warnings;
 
+use std::collections::HashMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::Value;
 
@@ -144,13 +146,15 @@ fn check_sidecars(set: &SidecarSet, errors: &mut Vec<field::Error>) {
 /// An update may not add a container, which no running pod could get, nor make another upgrade of one.
 fn check_unchanged(set: &SidecarSet, old: &SidecarSet, errors: &mut Vec<field::Error>) {
     let path = Path::new("spec").child("containers");
+    // Of several of one name the last one counts.
+    let before: HashMap<_, _> = containers(old).iter().map(|before| (before.name(), before)).collect();
     for sidecar in containers(set) {
         let name = sidecar.name();
-        let Some(before) = containers(old).iter().rev().find(|before| before.name() == name) else {
+        let Some(before) = before.get(name) else {
             errors.push(field::Error::invalid(&path.child("name"), name, format!("container {name} is not found")));
             continue;
         };
-        let [was, is] = [before, sidecar].map(|one| one.upgrade_strategy.upgrade_type.as_deref().unwrap_or_default());
+        let [was, is] = [*before, sidecar].map(|one| one.upgrade_strategy.upgrade_type.as_deref().unwrap_or_default());
         if !was.is_empty() && was != is {
             let detail = format!("container {name} upgradeType is immutable");
             errors.push(field::Error::invalid(&path.child("upgradeStrategy.upgradeType"), name, detail));

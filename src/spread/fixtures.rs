@@ -113,7 +113,7 @@ pub(crate) struct Cluster {
     current: Option<Arc<str>>,
     departed: Vec<Departed>,
     listed_at: Option<Timestamp>,
-    fits: BTreeMap<Box<str>, Vec<Fit>>,
+    fits: BTreeMap<Arc<str>, Vec<Fit>>,
     problems: Vec<String>,
 }
 

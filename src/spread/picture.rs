@@ -28,7 +28,7 @@ pub struct Picture {
     /// When the last list of the pods of its namespace was begun; `None` if not all are known.
     pub listed_at: Option<Timestamp>,
     /// Where pods that nobody placed would fit, by uid. Those that were not looked at are not in it.
-    pub fits: BTreeMap<Box<str>, Vec<Fit>>,
+    pub fits: BTreeMap<Arc<str>, Vec<Fit>>,
 }
 
 /// A subset that a running pod fits in.

@@ -22,7 +22,7 @@ pub struct Pod {
     /// Its name.
     pub name: Arc<str>,
     /// What tells it from an earlier pod of its name.
-    pub uid: Box<str>,
+    pub uid: Arc<str>,
     /// The version of the object that this was read from.
     pub resource_version: Box<str>,
     /// Its labels.
@@ -70,7 +70,6 @@ impl Pod {
     /// Reads a pod.
     pub fn read(pod: &Wire, interner: &mut Interner) -> Self {
         let metadata = &pod.metadata;
-        let text = |text: &Option<String>| text.clone().unwrap_or_default().into_boxed_str();
         let scheduled = pod.condition("PodScheduled");
         let ready = pod.condition("Ready").filter(|ready| ready.status == "True");
         let shared = |mark: Mark, interner: &mut Interner| Mark {
@@ -81,8 +80,8 @@ impl Pod {
         Self {
             namespace: interner.of(metadata.namespace.as_deref().unwrap_or_default()),
             name: metadata.name.as_deref().unwrap_or_default().into(),
-            uid: text(&metadata.uid),
-            resource_version: text(&metadata.resource_version),
+            uid: metadata.uid.as_deref().unwrap_or_default().into(),
+            resource_version: metadata.resource_version.as_deref().unwrap_or_default().into(),
             labels: SharedLabels::of(metadata.labels.iter().flatten(), interner),
             created: metadata.creation_timestamp.as_ref().map(|time| time.0),
             controller: Owner::controller(metadata.owner_references.as_deref().unwrap_or_default(), interner).map(Arc::new),

@@ -53,7 +53,7 @@ struct Listing {
     id: u64,
     namespace: Namespace,
     /// What was deleted since it was begun: the name, and the uid where that is known.
-    gone: Vec<(Name, Option<Box<str>>)>,
+    gone: Vec<(Name, Option<Arc<str>>)>,
     /// Everything was listed anew meanwhile: which of both is the later one is not known.
     is_void: bool,
 }
@@ -114,7 +114,7 @@ impl Placed {
     /// nothing is forgotten: a list has shown the later one before the watch did.
     pub(super) fn delete(&mut self, namespace: &str, name: &str, uid: Option<&str>) -> Option<Change> {
         let known = self.get(namespace, name).map(|known| known.uid.clone());
-        let gone = uid.map(Box::from).or_else(|| known.clone());
+        let gone = uid.map(Arc::from).or_else(|| known.clone());
         for listing in self.listings.iter_mut().filter(|listing| *listing.namespace == *namespace) {
             listing.gone.push((name.into(), gone.clone()));
         }

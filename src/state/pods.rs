@@ -16,7 +16,7 @@ use crate::{
     terminator::classify,
 };
 
-/// A pod, as far as any reconciler looks at it.
+/// A pod, as far as any reconciler looks at it. Name and uid are kept once.
 #[derive(Clone, Debug)]
 pub struct Observed {
     namespace: Arc<str>,
@@ -32,14 +32,17 @@ pub struct Observed {
 impl Observed {
     /// Reads a pod.
     pub fn read(pod: &Wire, interner: &mut Interner) -> Self {
-        let name_of = |name: &Option<String>| name.as_deref().unwrap_or_default().to_owned();
-        let (namespace, name) = (interner.of(&name_of(&pod.metadata.namespace)), name_of(&pod.metadata.name).into());
+        let subject = Box::new(Subject::read(pod, interner));
+        let (namespace, name) = (Arc::clone(&subject.namespace), Arc::clone(&subject.name));
         let is_member = pod.annotation(INJECTED_LIST).is_some_and(|list| !list.is_empty());
-        let member = is_member.then(|| Box::new(Member::read(pod, interner)));
+        let mut member = is_member.then(|| Box::new(Member::read(pod, interner)));
+        if let Some(Member { pod, .. }) = member.as_deref_mut() {
+            (pod.name, pod.uid) = (Arc::clone(&name), Arc::clone(&subject.uid));
+        }
         let whole = |interner: &mut Interner| member.as_ref().map_or_else(|| pod.observe(interner), |member| member.pod.clone());
         let finished = pod.has_sidecars_to_end().then(|| whole(interner)).filter(classify::is_due).map(Box::new);
-        let subject = Box::new(Subject::read(pod, interner));
-        let placed = spread::pod::Pod::read(pod, interner);
+        let mut placed = spread::pod::Pod::read(pod, interner);
+        (placed.name, placed.uid) = (Arc::clone(&name), Arc::clone(&subject.uid));
         let placed = (placed.mark.is_some() || placed.controller.is_some()).then(|| Box::new(placed));
         Self { namespace, name, member, finished, subject, placed }
     }
@@ -219,6 +222,17 @@ mod tests {
         let spread = json!({"apiVersion": "apps.kruise.io/v1beta1", "kind": "WorkloadSpread", "metadata": spread["metadata"], "spec": spread["spec"]});
         state.apply_spread(serde_json::from_value(spread).unwrap());
         assert!(lightened(&state, json!({})));
+    }
+
+    #[test]
+    fn what_all_look_at_is_kept_once() {
+        let annotations =
+            json!({"kruise.io/sidecarset-injected-list": "mesh", "apps.kruise.io/matched-workloadspread": r#"{"name":"s","subset":"a"}"#});
+        let object = json!({"metadata": {"namespace": "shop", "name": "web-1", "uid": "u", "annotations": annotations}});
+        let pod = Observed::read(&serde_json::from_str(&object.to_string()).unwrap(), &mut Interner::default());
+        let (member, placed) = (pod.member.unwrap().pod, pod.placed.unwrap());
+        assert!([&member.name, &placed.name].iter().all(|name| Arc::ptr_eq(name, &pod.subject.name)) && &*pod.name == "web-1");
+        assert!([&member.uid, &placed.uid].iter().all(|uid| Arc::ptr_eq(uid, &pod.subject.uid)) && &*pod.subject.uid == "u");
     }
 
     #[test]

@@ -31,10 +31,13 @@ pub use self::{
 };
 use self::{
     claims::Claims,
-    labels::{Build, Ended, OfHook, OfKind},
+    labels::{Build, Ended, OfKind},
     reviews::Reviews,
 };
 use super::process::Process;
+
+/// What becomes of events.
+const EVENTS: [&str; 4] = ["told", "counted", "dropped", "failed"];
 
 /// All metrics.
 #[derive(Debug)]
@@ -167,7 +170,11 @@ impl Metrics {
             leader_transitions: Counter::default(),
         };
         // What counts from its first time on is there before, so that the first time shows.
-        let _ = metrics.reviews.panics.get_or_create(&OfHook { hook: "claims" });
+        metrics.reviews.begin();
+        metrics.claims.begin();
+        for outcome in EVENTS {
+            let _ = metrics.events.get_or_create(&Ended { outcome }).get();
+        }
         metrics.register();
         metrics
     }
@@ -248,7 +255,7 @@ impl Metrics {
 
     /// Counts a panic that was caught outside of all hooks.
     pub fn panicked(&self, place: &'static str) {
-        self.reviews.panics.get_or_create(&OfHook { hook: place }).inc();
+        self.reviews.panicked(place);
     }
 
     /// Tells how many objects of a kind are in memory.

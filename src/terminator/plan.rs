@@ -121,7 +121,7 @@ fn change_images(pod: &Pod, sidecars: &[&Open]) -> Vec<Action> {
         return Vec::new();
     }
     let containers: Vec<_> = changed.iter().map(|sidecar| json!({"name": sidecar.name, "image": sidecar.exit_image})).collect();
-    let patch = json!({"metadata": {"uid": pod.uid, "resourceVersion": pod.resource_version}, "spec": {"containers": containers}});
+    let patch = json!({"metadata": {"uid": &*pod.uid, "resourceVersion": pod.resource_version}, "spec": {"containers": containers}});
     vec![Action::ChangeImages(patch), tell(format!("Giving the sidecars {} the images that end them", names(&changed)))]
 }
 
@@ -133,7 +133,7 @@ fn mark_finished(pod: &Pod, ending: &Ending, now: Timestamp) -> [Action; 2] {
         "lastTransitionTime": now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         "message": "Terminated by Sidecar Terminator",
     });
-    let patch = json!({"metadata": {"uid": pod.uid}, "status": {"phase": phase, "conditions": [condition]}});
+    let patch = json!({"metadata": {"uid": &*pod.uid}, "status": {"phase": phase, "conditions": [condition]}});
     [Action::MarkFinished(patch), tell(format!("Marked as {phase}: the work has ended, and the kubelet ends the sidecars that still run"))]
 }
 
@@ -144,13 +144,13 @@ fn request(pod: &Pod, sidecars: &[&Open], name: &str, existing: &[String]) -> Ve
     }
     let containers: Vec<_> = sidecars.iter().map(|sidecar| json!({"name": sidecar.name})).collect();
     let owner =
-        json!({"apiVersion": "v1", "kind": "Pod", "name": pod.name, "uid": pod.uid, "controller": true, "blockOwnerDeletion": true});
+        json!({"apiVersion": "v1", "kind": "Pod", "name": &*pod.name, "uid": &*pod.uid, "controller": true, "blockOwnerDeletion": true});
     let request = json!({
         "apiVersion": "apps.kruise.io/v1alpha1",
         "kind": "ContainerRecreateRequest",
         "metadata": {"namespace": &*pod.namespace, "name": name, "ownerReferences": [owner]},
         "spec": {
-            "podName": pod.name,
+            "podName": &*pod.name,
             "containers": containers,
             "strategy": {"failurePolicy": "Ignore", "forceRecreate": true},
         },

@@ -126,11 +126,33 @@ pub(crate) async fn a_wrong_value_is_refused_by_its_name(cluster: Arc<Cluster>) 
         ("replica=3", "additional properties 'replica' not allowed"),
         ("certificates.mode=certmanager", "at '/certificates/mode': value must be one of"),
         ("featureGates.SidecarTerminator=yes", "at '/featureGates/SidecarTerminator': got string, want boolean"),
+        ("networkPolicy.apiServerPorts={0}", "at '/networkPolicy/apiServerPorts/0': minimum: got 0, want 1"),
+        // Without any, all ports would be allowed.
+        ("networkPolicy.apiServerPorts=null", "at '/networkPolicy': missing property 'apiServerPorts'"),
+        ("strict=true,replicas=0", "replicas: expected at least 1 where strict is true, found 0"),
+        ("podLabels.app\\.kubernetes\\.io/name=web", "podLabels: expected labels beside ours, found app.kubernetes.io/name"),
     ] {
         let refused = helm(&cluster.plane, &["template", &chart, VERSION, "--set", value]).await;
         let error = format!("{:#}", refused.err().with_context(|| format!("{value} is taken"))?);
         ensure!(error.contains(said), "{value}: {error}");
     }
+    Ok(())
+}
+
+pub(crate) async fn ports_and_labels_of_the_user_stand_where_they_belong(cluster: Arc<Cluster>) -> Result<()> {
+    let chart = committed("helm/outrigger").display().to_string();
+    let chosen = "--set=networkPolicy.enabled=true,networkPolicy.apiServerPorts={8443},podLabels.team=shop,replicas=0";
+    let rendered =
+        helm(&cluster.plane, &["template", "outrigger", &chart, "--namespace", NAMESPACE, "--no-hooks", VERSION, chosen]).await?;
+    let objects = objects(&rendered)?;
+    let of = |kind: &str| {
+        let key = (kind.to_owned(), NAMESPACE.to_owned(), "outrigger".to_owned());
+        objects.get(&key).with_context(|| format!("there is no {kind}"))
+    };
+    let ports = of("NetworkPolicy")?.pointer("/spec/egress/0/ports");
+    ensure!(ports == Some(&alike(json!([{"protocol": "TCP", "port": 8443}]))), "{ports:?}");
+    let labels = of("Deployment")?.pointer("/spec/template/metadata/labels");
+    ensure!(labels == Some(&json!({"app.kubernetes.io/name": "outrigger", "team": "shop"})), "{labels:?}");
     Ok(())
 }
 

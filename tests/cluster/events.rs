@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{ListParams, Patch, PatchParams};
@@ -29,22 +29,22 @@ async fn told(sandbox: &Sandbox, about: &str, reason: &str) -> Result<Vec<Event>
     Ok(events.filter(is_it).collect())
 }
 
-pub(crate) async fn a_container_that_takes_the_place_of_another_is_told_of_its_set_and_of_who_makes_the_pod(
+pub(crate) async fn a_container_that_takes_the_place_of_another_is_told_of_its_set_and_of_the_workload(
     cluster: Arc<Cluster>,
 ) -> Result<()> {
     let (sandbox, server) = served(&cluster, "conflict").await?;
     apply_set(&sandbox, &server, "taken", json!({"containers": [{"name": "main", "image": "registry.example/log:1"}]})).await?;
     sandbox.create(&deployment("web").replicas(1).label("tier", "front").build()).await?;
-    let made = sandbox.watch::<ReplicaSet>().until("there is a ReplicaSet", |all| !all.is_empty()).await?;
-    let maker = made.first().context("no ReplicaSet")?.name_any();
-    let events = told(&sandbox, &maker, "InjectionConflict").await?;
+    sandbox.watch::<Pod>().until("there is a pod", |all| !all.is_empty()).await?;
+    // Of the first pod it may not have been known yet whose its ReplicaSet is.
+    let more = Patch::Merge(json!({"spec": {"replicas": 3}}));
+    sandbox.api::<Deployment>().patch("web", &PatchParams::default(), &more).await?;
+    let events = told(&sandbox, "web", "InjectionConflict").await?;
     let note = events.first().and_then(|event| event.note.clone()).unwrap_or_default();
     let set = format!("taken-{}", sandbox.namespace);
     ensure!(note == format!("SidecarSet {set}: container main takes the place of the pod's own container of that name"), "{note}");
-    ensure!(
-        events.len() == 1 && events.iter().all(|event| event.regarding.as_ref().is_some_and(|object| object.uid.is_some())),
-        "{events:?}"
-    );
+    let is_it = |event: &Event| event.regarding.as_ref().is_some_and(|it| it.uid.is_some() && it.kind.as_deref() == Some("Deployment"));
+    ensure!(events.len() == 1 && events.iter().all(is_it), "{events:?}");
     event(Api::<Event>::namespaced(cluster.client(), "default"), &set, "InjectionConflict").await
 }
 

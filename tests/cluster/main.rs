@@ -180,6 +180,7 @@ fn on_estates(house: &Arc<House>) -> Vec<Trial> {
         beside_others chart::the_chart_is_the_kustomization_with_values,
         beside_others chart::what_watches_us_can_come_with_the_chart,
         beside_others chart::a_wrong_value_is_refused_by_its_name,
+        beside_others chart::ports_and_labels_of_the_user_stand_where_they_belong,
     ]
 }
 
@@ -195,7 +196,7 @@ fn about_rollouts(house: &Arc<House>) -> Vec<Trial> {
         beside_others rollout::a_bad_image_takes_no_more_than_the_limit_away_and_a_good_one_mends_it,
         beside_others rollout::a_pod_that_is_never_ready_does_not_hold_up_the_others,
         beside_others rollout::only_new_pods_get_more_than_a_new_image,
-        beside_others events::a_container_that_takes_the_place_of_another_is_told_of_its_set_and_of_who_makes_the_pod,
+        beside_others events::a_container_that_takes_the_place_of_another_is_told_of_its_set_and_of_the_workload,
         beside_others events::a_budget_that_refuses_tells_so_once_of_the_pod_and_of_itself,
         beside_others events::a_spread_that_is_full_tells_so,
         beside_others events::a_rollout_that_is_stuck_tells_which_pods_and_why,

@@ -119,3 +119,27 @@ fn no_file_is_too_long() {
         |(path, source): &(PathBuf, Source)| (source.length() > LONGEST).then(|| format!("{}: {} lines", path.display(), source.length()));
     assert_none(&production().iter().filter_map(length).collect::<Vec<_>>());
 }
+
+/// What the sources take in from other folders by `include_str!` has to be where the image is built.
+#[test]
+fn the_image_is_built_from_all_that_the_sources_take_in() {
+    let project = root().join("..").canonicalize().unwrap();
+    let dockerfile = std::fs::read_to_string(project.join("Dockerfile")).unwrap();
+    let copied: Vec<_> =
+        dockerfile.lines().filter_map(|line| line.strip_prefix("COPY ")?.split(' ').next()).map(|path| project.join(path)).collect();
+    let mut found = 0;
+    for (path, source) in production() {
+        let folder = root().join(&path).parent().unwrap().to_owned();
+        for taken in source.texts().map(|text| text.trim_matches('"')).filter(|text| text.starts_with("../")) {
+            let taken = folder.join(taken).canonicalize().unwrap_or_else(|error| panic!("{}: {taken}: {error}", path.display()));
+            found += 1;
+            assert!(
+                copied.iter().any(|copied| taken.starts_with(copied)),
+                "{}: {} is not copied in the Dockerfile",
+                path.display(),
+                taken.display()
+            );
+        }
+    }
+    assert!(found >= 3, "{found}");
+}

@@ -1,6 +1,12 @@
 //! Events behind the scripted API server: told once and then counted, and never waited for.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use outrigger::{
@@ -12,7 +18,7 @@ use tokio::time::{Instant, advance};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    api_server::{ApiServer, End, Fate},
+    api_server::{ApiServer, Asked, End, Fate},
     world::metric,
 };
 
@@ -88,4 +94,58 @@ async fn all_that_is_put_in_is_told() {
     drop(told);
     running.await.unwrap();
     assert_eq!((server.all("events").len(), outcome(&metrics, "told")), (200, 200));
+}
+
+fn in_namespace(namespace: &str, name: &str) -> Event {
+    let event = event(name, "no");
+    Event { about: Target { namespace: namespace.to_owned(), ..event.about }, ..event }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_that_refuses_events_is_not_asked_for_each_of_them() {
+    let (server, metrics) = (ApiServer::default(), Arc::new(Metrics::new()));
+    let is_refused = |asked: &Asked| asked.is(CREATE) && asked.namespace == "shop";
+    let fate = move |asked: &Asked| Fate::of(if is_refused(asked) { End::Refused(403) } else { End::Answered });
+    let teller = Teller::new(server.client(fate), metrics.clone());
+    let events: Vec<_> = (0..200).map(|number| in_namespace("shop", &format!("web-{number}"))).collect();
+    for batch in events.chunks(64) {
+        teller.tell(batch, Timestamp::UNIX_EPOCH).await;
+    }
+    let sent = || server.asked().iter().filter(|asked| is_refused(asked)).count();
+    assert!((1..=16).contains(&sent()), "{} requests were under way", sent());
+    assert_eq!(outcome(&metrics, "failed") + outcome(&metrics, "dropped"), 200);
+    teller.tell(&[in_namespace("other", "web")], Timestamp::UNIX_EPOCH).await;
+    assert_eq!(outcome(&metrics, "told"), 1, "others are not silent");
+    let before = sent();
+    advance(Duration::from_mins(1)).await;
+    teller.tell(&events[..1], Timestamp::UNIX_EPOCH).await;
+    assert_eq!(sent(), before + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_told_is_told_when_it_happens_next() {
+    for end in [End::Refused(500), End::Hangs, End::Mute] {
+        let (server, metrics, first) = (ApiServer::default(), Arc::new(Metrics::new()), Arc::new(AtomicBool::new(true)));
+        let fate = move |_: &_| Fate::of(if first.swap(false, Ordering::Relaxed) { end } else { End::Answered });
+        let teller = Teller::new(server.client(fate), metrics.clone());
+        for (pause, outcomes) in [(0, (1, 0, 0)), (1, (1, 0, 1)), (30, (1, 1, 1)), (1, (1, 1, 2))] {
+            advance(Duration::from_secs(pause)).await;
+            teller.tell(&[event("web-1", "no")], Timestamp::UNIX_EPOCH).await;
+            let met = (outcome(&metrics, "failed"), outcome(&metrics, "told"), outcome(&metrics, "counted"));
+            assert_eq!(met, outcomes, "{end:?} {pause}");
+        }
+        assert_eq!(server.all("events").len(), 1, "{end:?}: it is there once");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_waited_for_was_not_told() {
+    let (server, metrics, first) = (ApiServer::default(), Arc::new(Metrics::new()), Arc::new(AtomicBool::new(true)));
+    let fate = move |_: &_| Fate::of(if first.swap(false, Ordering::Relaxed) { End::Hangs } else { End::Answered });
+    let teller = Teller::new(server.client(fate), metrics.clone());
+    let told = [event("web-1", "no")];
+    assert!(tokio::time::timeout(Duration::from_secs(1), teller.tell(&told, Timestamp::UNIX_EPOCH)).await.is_err(), "it hangs");
+    advance(Duration::from_secs(30)).await;
+    teller.tell(&told, Timestamp::UNIX_EPOCH).await;
+    assert_eq!((outcome(&metrics, "told"), server.all("events").len()), (1, 1));
 }

@@ -9,12 +9,14 @@ use std::{
 };
 
 use outrigger::{
+    handlers::TABLE,
     manifests::{Rendering, files},
     plan::Key,
     telemetry::metrics::{Metrics, Verdict},
 };
 use promql_parser::{
-    parser::{Expr, parse},
+    label::{MatchOp, Matcher},
+    parser::{Expr, VectorSelector, parse},
     util::{ExprVisitor, walk_expr},
 };
 use serde_json::Value;
@@ -29,6 +31,12 @@ const OTHERS: [&str; 4] = [
 ];
 /// A word of the dashboard that Grafana replaces by a duration.
 const INTERVAL: &str = "$__rate_interval";
+/// One that it replaces by what is chosen.
+const NAMESPACE: &str = "$namespace";
+/// What Prometheus calls the job by our `ServiceMonitor`; here it is the name of the namespace as well.
+const SCRAPED: &str = "outrigger";
+/// A time, which is there when it has come.
+const FIRST_HEARD: &str = "outrigger_watch_heard_timestamp_seconds";
 
 fn file(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
@@ -48,11 +56,22 @@ fn alerts() -> Vec<Value> {
     groups.iter().flat_map(|group| group["rules"].as_array().unwrap()).cloned().collect()
 }
 
+/// The metrics of a server that has just started: it has its hooks, and has answered nothing.
+fn started() -> Metrics {
+    let metrics = Metrics::new();
+    for door in TABLE {
+        let _ = metrics.hook(door.path);
+    }
+    metrics
+}
+
 /// The text of `/metrics` when each of them has been counted once: what was never counted is not there.
 fn told() -> String {
-    let metrics = Metrics::new();
+    let metrics = started();
     let hook = metrics.hook("/a");
-    hook.answered(Verdict::Denied, "budget");
+    for verdict in [Verdict::Allowed, Verdict::Patched, Verdict::Denied, Verdict::Unreadable, Verdict::Panicked] {
+        hook.answered(verdict, "budget");
+    }
     hook.asked(false, Duration::ZERO);
     metrics.shadow("/a").denied.inc();
     metrics.claims("budget").ended("given", Duration::ZERO);
@@ -82,26 +101,57 @@ fn queried() -> BTreeSet<String> {
     text.lines().filter_map(of).flatten().collect()
 }
 
-/// The metrics that an expression looks at.
-fn looked_at(expression: &str) -> BTreeSet<String> {
-    struct Names(BTreeSet<String>);
-    impl ExprVisitor for Names {
+/// A series: the name of its metric, and its labels.
+type Series = (String, BTreeMap<String, String>);
+
+/// The series of a text of `/metrics`, with what Prometheus adds when it scrapes.
+fn series(text: &str) -> Vec<Series> {
+    let of = |line: &str| {
+        let (series, _) = line.rsplit_once(' ').unwrap_or_else(|| panic!("{line} has no value"));
+        let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+        let labels = labels.strip_suffix('}').unwrap().split("\",").filter(|label| !label.is_empty());
+        let scraped = ["job", "namespace"].map(|label| (label.to_owned(), SCRAPED.to_owned()));
+        let labels = labels
+            .map(|label| label.split_once("=\"").unwrap())
+            .map(|(label, word)| (label.to_owned(), word.trim_end_matches('"').to_owned()));
+        (name.to_owned(), labels.chain(scraped).collect())
+    };
+    text.lines().filter(|line| !line.starts_with('#')).map(of).collect()
+}
+
+/// What an expression looks at: a metric, and which of its series.
+fn selectors(expression: &str) -> Vec<VectorSelector> {
+    struct Selectors(Vec<VectorSelector>);
+    impl ExprVisitor for Selectors {
         type Error = Infallible;
         fn pre_visit(&mut self, expression: &Expr) -> Result<bool, Infallible> {
-            let selector = match expression {
-                Expr::VectorSelector(selector) => selector,
-                Expr::MatrixSelector(range) => &range.vs,
-                _ => return Ok(true),
-            };
-            self.0.insert(selector.name.clone().unwrap());
+            match expression {
+                Expr::VectorSelector(selector) => self.0.push(selector.clone()),
+                Expr::MatrixSelector(range) => self.0.push(range.vs.clone()),
+                _ => {}
+            }
             Ok(true)
         }
     }
-    let mut names = Names(BTreeSet::new());
-    let parsed = parse(&expression.replace(INTERVAL, "5m")).unwrap_or_else(|error| panic!("{expression}: {error}"));
-    walk_expr(&mut names, &parsed).unwrap();
-    assert!(!names.0.is_empty(), "{expression} looks at nothing");
-    names.0
+    let mut selectors = Selectors(Vec::new());
+    let parsed =
+        parse(&expression.replace(INTERVAL, "5m").replace(NAMESPACE, SCRAPED)).unwrap_or_else(|error| panic!("{expression}: {error}"));
+    walk_expr(&mut selectors, &parsed).unwrap();
+    assert!(!selectors.0.is_empty(), "{expression} looks at nothing");
+    selectors.0
+}
+
+/// The metrics that an expression looks at.
+fn looked_at(expression: &str) -> BTreeSet<String> {
+    selectors(expression).into_iter().map(|selector| selector.name.unwrap()).collect()
+}
+
+/// Whether a selector finds one of these series.
+fn finds(selector: &VectorSelector, all: &[Series]) -> bool {
+    let is_met =
+        |labels: &BTreeMap<String, String>, matcher: &Matcher| matcher.is_match(labels.get(&matcher.name).map_or("", String::as_str));
+    let name = selector.name.as_deref().unwrap();
+    all.iter().any(|(of, labels)| of == name && selector.matchers.matchers.iter().all(|matcher| is_met(labels, matcher)))
 }
 
 fn expressions_of_the_dashboard() -> Vec<String> {
@@ -115,11 +165,14 @@ fn expressions_of_the_dashboard() -> Vec<String> {
     targets.map(|target| target["expr"].as_str().unwrap().to_owned()).collect()
 }
 
+fn expressions_of_alerts() -> Vec<String> {
+    alerts().into_iter().map(|alert| alert["expr"].as_str().unwrap().to_owned()).collect()
+}
+
 #[test]
 fn every_metric_that_is_looked_at_exists() {
     let known = queried();
-    let alerts = alerts().into_iter().map(|alert| alert["expr"].as_str().unwrap().to_owned());
-    let all: Vec<_> = expressions_of_the_dashboard().into_iter().chain(alerts).collect();
+    let all: Vec<_> = expressions_of_the_dashboard().into_iter().chain(expressions_of_alerts()).collect();
     let mut of_others = BTreeSet::new();
     for expression in &all {
         for name in looked_at(expression) {
@@ -132,6 +185,49 @@ fn every_metric_that_is_looked_at_exists() {
     }
     assert_eq!(of_others, OTHERS.map(str::to_owned).into(), "what is on the list of others is looked at");
     assert!(OTHERS.iter().all(|name| !name.starts_with("outrigger_")));
+}
+
+/// Selectors of ours in these expressions that find none of these series.
+fn without_series(expressions: &[String], all: &[Series]) -> Vec<String> {
+    let of_ours = expressions.iter().flat_map(|expression| selectors(expression));
+    let of_ours = of_ours.filter(|selector| !OTHERS.contains(&selector.name.as_deref().unwrap()));
+    of_ours.filter(|selector| !finds(selector, all)).map(|selector| selector.to_string()).collect()
+}
+
+#[test]
+fn the_series_that_is_looked_at_has_such_labels() {
+    let all = series(&told());
+    let expressions: Vec<_> = expressions_of_the_dashboard().into_iter().chain(expressions_of_alerts()).collect();
+    assert_eq!(without_series(&expressions, &all), Vec::<String>::new());
+    let wrong = ["rate(outrigger_claims_total{outcome=\"lost\"}[5m])", "outrigger_ready{job=\"other\"}", "outrigger_objects{kind!~\".+\"}"];
+    assert_eq!(without_series(&wrong.map(str::to_owned), &all).len(), wrong.len());
+}
+
+#[test]
+fn what_alerts_look_at_is_there_from_the_start() {
+    let all = series(&started().to_text());
+    let expressions: Vec<_> = expressions_of_alerts().into_iter().filter(|expression| !expression.contains(FIRST_HEARD)).collect();
+    assert_eq!(expressions.len() + 1, alerts().len());
+    assert_eq!(
+        without_series(&expressions, &all),
+        Vec::<String>::new(),
+        "a rate of what appears at its first time does not show that time"
+    );
+}
+
+#[test]
+fn alerts_are_about_the_job_of_the_service_monitor_alone() {
+    let is_of_job = |selector: &VectorSelector| {
+        let matchers = selector.matchers.matchers.iter();
+        matchers.filter(|matcher| (matcher.name.as_str(), matcher.value.as_str(), &matcher.op) == ("job", SCRAPED, &MatchOp::Equal)).count()
+            == 1
+    };
+    for expression in expressions_of_alerts() {
+        for selector in selectors(&expression) {
+            let is_of_others = selector.name.as_deref().is_some_and(|name| OTHERS.contains(&name) && name != "up");
+            assert!(is_of_others || is_of_job(&selector), "{expression}: a shadow beside us hides or raises it");
+        }
+    }
 }
 
 #[test]
@@ -200,6 +296,59 @@ fn panels_have_names_and_places_of_their_own() {
         }
     }
     assert!(ids.len() > 30);
+}
+
+/// What an expression of the dashboard gives, by the units in which Grafana would show it.
+fn units(expression: &str) -> &'static [&'static str] {
+    if expression.starts_with("histogram_quantile(") || expression.contains("time()") {
+        &["s"]
+    } else if expression.contains("rate(") {
+        &["reqps", "ops"]
+    } else {
+        let names = looked_at(expression);
+        let ends = |end: &str| names.iter().all(|name| name.ends_with(end));
+        if ends("_seconds") {
+            &["s"]
+        } else if ends("_bytes") {
+            &["bytes"]
+        } else {
+            &["short"]
+        }
+    }
+}
+
+/// The unit in which a panel shows one of its targets, if that has one of its own.
+fn own_unit<'p>(panel: &'p Value, legend: &str) -> Option<&'p str> {
+    let overrides = panel["fieldConfig"]["overrides"].as_array().unwrap().iter();
+    let is_meant = |matcher: &Value| {
+        let options = matcher["options"].as_str().unwrap();
+        match matcher["id"].as_str().unwrap() {
+            "byName" => options == legend,
+            "byRegexp" => legend.ends_with(options.strip_prefix('/').unwrap().strip_suffix("$/").unwrap()),
+            other => panic!("{other} is not known here"),
+        }
+    };
+    let meant = overrides.filter(|one| is_meant(&one["matcher"])).flat_map(|one| one["properties"].as_array().unwrap());
+    let mut units = meant.filter(|property| property["id"] == "unit").map(|property| property["value"].as_str().unwrap());
+    units.next()
+}
+
+#[test]
+fn an_axis_has_one_unit() {
+    let dashboard = dashboard();
+    for panel in dashboard["panels"].as_array().unwrap().iter().filter(|panel| panel["type"] != "row") {
+        let targets = panel["targets"].as_array().unwrap();
+        let of = |target: &Value| units(target["expr"].as_str().unwrap());
+        for target in &targets[1..] {
+            let own = own_unit(panel, target["legendFormat"].as_str().unwrap());
+            let is_told_apart = own.map_or_else(|| of(target) == of(&targets[0]), |unit| of(target).contains(&unit));
+            assert!(is_told_apart, "{}: {} is no {}", panel["title"], target["expr"], panel["fieldConfig"]["defaults"]["unit"]);
+        }
+        if targets.len() > 1 {
+            let unit = panel["fieldConfig"]["defaults"]["unit"].as_str().unwrap();
+            assert!(of(&targets[0]).contains(&unit), "{}: {} in {unit}", panel["title"], targets[0]["expr"]);
+        }
+    }
 }
 
 #[test]

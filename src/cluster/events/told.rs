@@ -11,78 +11,95 @@ use crate::plan::Event;
 pub(super) const AGAIN_AFTER: Duration = Duration::from_mins(10);
 /// What has not happened for so long is forgotten.
 pub(super) const FORGET_AFTER: Duration = Duration::from_mins(30);
-/// How many new events one object may have until it is forgotten.
-pub(super) const MOST: usize = 25;
+/// How many new events one object may have for one reason until it is forgotten. A reason that comes in many words hides no other one.
+pub(super) const MOST: usize = 10;
 /// How many tellings are remembered before old ones are looked for.
 pub(super) const MANY: usize = 10_000;
+/// How many there may be at all: what is new beyond that is not told.
+pub(super) const MOST_OF_ALL: usize = 2 * MANY;
+/// How often old ones are looked for, if there are many: each time is a walk over all.
+pub(super) const TIDY_EVERY: Duration = Duration::from_mins(1);
 
-/// An object, what is told of it, and, of warnings, in which words: they come and go, and each is one.
-type Topic = (String, &'static str, String);
+/// How long an event waits that could not be told, until it is tried again when it happens.
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(30);
+/// How long nothing is told in a namespace that refuses events: for want of a right, of room, or since it goes.
+pub(super) const SILENT_FOR: Duration = Duration::from_mins(1);
+
+/// An object, and why something is told of it.
+type Cause = (String, &'static str);
+/// A cause, and, of warnings, in which words: they come and go, and each is one.
+type Topic = (Cause, String);
 
 /// What was told of a topic.
 #[derive(Debug)]
 struct Entry {
-    note: String,
+    words: String,
     /// The name of the event in the cluster.
     name: String,
     /// How often it has happened.
     count: i32,
+    /// When it was told, or when that was tried.
     told: Instant,
+    /// It could not be told.
+    is_open: bool,
     happened: Instant,
 }
 
 /// What is to be done about an event.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Telling {
-    /// It is new: it is told, under this name.
+    /// It is new, or was not told when it was: it is told, under this name.
     New(String),
     /// The event of this name has happened so often.
     Again(String, i32),
     /// It is counted, and told later.
     Counted,
-    /// Too much was told of its object.
-    TooMany,
+    /// Too much was told already, or its namespace takes no events.
+    Dropped,
 }
 
 /// What was told, and when.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     topics: HashMap<Topic, Entry>,
-    /// How much was told of an object.
-    objects: HashMap<String, (usize, Instant)>,
-    /// How many there may be before old ones are looked for.
-    many: usize,
+    /// How much was told of a cause, and since when that is counted.
+    causes: HashMap<Cause, (usize, Instant)>,
+    /// Namespaces that refuse events, and until when nothing is told there.
+    silent: HashMap<String, Instant>,
+    /// When old ones were looked for.
+    tidied: Option<Instant>,
 }
 
 impl Told {
     /// What is to be done about an event; it counts as done then. `name` is what it is called if it is new.
     pub(super) fn look(&mut self, event: &Event, now: Instant, name: impl FnOnce() -> String) -> Telling {
         let about = format!("{}/{}/{}", event.about.namespace, event.about.name, event.about.uid);
-        let words = if event.is_warning { event.note.clone() } else { String::new() };
-        let topic = (about.clone(), event.reason, words);
+        let (cause, words) = ((about, event.reason), words(&event.note));
+        let is_silent = self.is_silent(&event.about.namespace, now);
+        let topic = (cause.clone(), if event.is_warning { words.clone() } else { String::new() });
         if let Some(entry) = self.topics.get_mut(&topic)
-            && entry.note == event.note
+            && entry.words == words
             && now.duration_since(entry.happened) < FORGET_AFTER
         {
-            entry.count = entry.count.saturating_add(1);
-            entry.happened = now;
-            if now.duration_since(entry.told) < AGAIN_AFTER {
-                return Telling::Counted;
-            }
-            entry.told = now;
-            return Telling::Again(entry.name.clone(), entry.count);
+            return entry.happened(now, is_silent);
+        }
+        if is_silent {
+            return Telling::Dropped;
         }
         self.tidy(now);
-        let (told, since) = self.objects.entry(about).or_insert((0, now));
+        if self.topics.len() >= MOST_OF_ALL {
+            return Telling::Dropped;
+        }
+        let (told, since) = self.causes.entry(cause).or_insert((0, now));
         if now.duration_since(*since) >= FORGET_AFTER {
             (*told, *since) = (0, now);
         }
         if *told >= MOST {
-            return Telling::TooMany;
+            return Telling::Dropped;
         }
         *told += 1;
         let name = name();
-        self.topics.insert(topic, Entry { note: event.note.clone(), name: name.clone(), count: 1, told: now, happened: now });
+        self.topics.insert(topic, Entry { words, name: name.clone(), count: 1, told: now, is_open: false, happened: now });
         Telling::New(name)
     }
 
@@ -91,81 +108,63 @@ impl Told {
         self.topics.retain(|_, entry| entry.name != name);
     }
 
-    fn tidy(&mut self, now: Instant) {
-        if self.topics.len() >= self.many.max(MANY) {
-            self.topics.retain(|_, entry| now.duration_since(entry.happened) < FORGET_AFTER);
-            self.objects.retain(|_, (_, since)| now.duration_since(*since) < FORGET_AFTER);
-            // Otherwise each further one would be a walk over all, if all are fresh.
-            self.many = self.topics.len() * 2;
+    /// An event could not be told: it is tried again when it happens next, though not at once.
+    pub(super) fn failed(&mut self, name: &str) {
+        for entry in self.topics.values_mut().filter(|entry| entry.name == name) {
+            entry.is_open = true;
         }
     }
+
+    /// A namespace has refused an event, and would refuse the next one.
+    pub(super) fn refused(&mut self, namespace: &str, now: Instant) {
+        self.silent.retain(|_, until| now < *until);
+        self.silent.insert(namespace.to_owned(), now + SILENT_FOR);
+    }
+
+    /// Whether nothing is told in a namespace for a while.
+    pub(super) fn is_silent(&self, namespace: &str, now: Instant) -> bool {
+        self.silent.get(namespace).is_some_and(|until| now < *until)
+    }
+
+    fn tidy(&mut self, now: Instant) {
+        let is_early = self.tidied.is_some_and(|tidied| now.duration_since(tidied) < TIDY_EVERY);
+        if self.topics.len() < MANY || is_early {
+            return;
+        }
+        self.tidied = Some(now);
+        self.topics.retain(|_, entry| now.duration_since(entry.happened) < FORGET_AFTER);
+        self.causes.retain(|_, (_, since)| now.duration_since(*since) < FORGET_AFTER);
+    }
+}
+
+impl Entry {
+    /// It has happened again.
+    fn happened(&mut self, now: Instant, is_silent: bool) -> Telling {
+        self.count = self.count.saturating_add(1);
+        self.happened = now;
+        let pause = if self.is_open { RETRY_AFTER } else { AGAIN_AFTER };
+        if is_silent || now.duration_since(self.told) < pause {
+            return Telling::Counted;
+        }
+        self.told = now;
+        if std::mem::take(&mut self.is_open) {
+            return Telling::New(self.name.clone());
+        }
+        Telling::Again(self.name.clone(), self.count)
+    }
+}
+
+/// A note without the numbers in it: where only these differ, it is the same that has happened again. What is part of a name stays.
+fn words(note: &str) -> String {
+    let word = |word: &str| if is_number(word) { "#".to_owned() } else { word.to_owned() };
+    note.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}
+
+/// A number, as it stands in a sentence: `7`, `(7/10)`, `50%,`.
+fn is_number(word: &str) -> bool {
+    let is_sign = |sign: char| sign.is_ascii_punctuation() && !matches!(sign, '"' | '\'' | '`' | '-' | '_');
+    word.contains(|sign: char| sign.is_ascii_digit()) && word.chars().all(|sign| sign.is_ascii_digit() || is_sign(sign))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::plan::{Kind, Target};
-
-    fn event(name: &str, note: &str, is_warning: bool) -> Event {
-        let about = Target { kind: Kind::POD, namespace: "shop".to_owned(), name: name.to_owned(), uid: "u".to_owned() };
-        Event { by: "tests", about, is_warning, reason: "Reason", note: note.to_owned() }
-    }
-
-    fn new(name: &str) -> Telling {
-        Telling::New(name.to_owned())
-    }
-
-    #[test]
-    fn the_same_of_the_same_object_is_told_once_and_then_counted() {
-        let (mut told, start) = (Told::default(), Instant::now());
-        let warning = event("a", "1", true);
-        assert_eq!(told.look(&warning, start, || "n1".to_owned()), new("n1"));
-        assert_eq!(told.look(&event("b", "1", true), start, || "n2".to_owned()), new("n2"));
-        for _ in 0..5 {
-            assert_eq!(told.look(&warning, start + Duration::from_secs(1), || panic!("it has a name")), Telling::Counted);
-        }
-        assert_eq!(told.look(&warning, start + AGAIN_AFTER, || panic!("it has a name")), Telling::Again("n1".to_owned(), 7));
-        assert_eq!(told.look(&warning, start + AGAIN_AFTER, || panic!("it has a name")), Telling::Counted);
-        assert_eq!(told.look(&warning, start + AGAIN_AFTER + FORGET_AFTER, || "n3".to_owned()), new("n3"), "it is forgotten");
-    }
-
-    #[test]
-    fn warnings_that_take_turns_are_two_and_what_is_so_again_is_news() {
-        let (mut told, now) = (Told::default(), Instant::now());
-        let mut look = |note, is_warning| told.look(&event("a", note, is_warning), now, || note.to_owned());
-        assert_eq!(
-            [look("1", true), look("2", true), look("1", true), look("2", true)],
-            [new("1"), new("2"), Telling::Counted, Telling::Counted]
-        );
-        assert_eq!([look("3", false), look("4", false), look("3", false)], [new("3"), new("4"), new("3")]);
-    }
-
-    #[test]
-    fn an_object_has_only_so_many_events() {
-        let (mut told, now) = (Told::default(), Instant::now());
-        let mut look = |number: usize, at| told.look(&event("a", &number.to_string(), true), at, String::new);
-        assert!((0..MOST).all(|number| look(number, now) == new("")));
-        assert_eq!(look(MOST, now), Telling::TooMany);
-        assert_eq!(look(0, now), Telling::Counted);
-        assert_eq!(look(MOST, now + FORGET_AFTER), new(""));
-    }
-
-    #[test]
-    fn an_event_that_is_gone_is_new_when_it_happens_next() {
-        let (mut told, now) = (Told::default(), Instant::now());
-        told.look(&event("a", "1", true), now, || "n1".to_owned());
-        told.forget("n1");
-        assert_eq!(told.look(&event("a", "1", true), now, || "n2".to_owned()), new("n2"));
-    }
-
-    #[test]
-    fn what_was_told_long_ago_is_forgotten() {
-        let (mut told, now) = (Told::default(), Instant::now());
-        for (round, at) in [now, now + FORGET_AFTER, now + FORGET_AFTER * 2].into_iter().enumerate() {
-            for number in 0..MANY {
-                told.look(&event(&format!("{round}-{number}"), "", true), at, String::new);
-            }
-        }
-        assert!(told.topics.len() <= MANY && told.objects.len() <= MANY, "{} {}", told.topics.len(), told.objects.len());
-    }
-}
+mod tests;

@@ -24,6 +24,8 @@ pub(super) trait Kind: Send + 'static {
     type Kept: Send;
     /// Name under which readiness speaks of the list.
     const CONDITION: &'static str;
+    /// Name under which the watch is counted: as it is in [`heard`](crate::cluster::heard).
+    const RESOURCE: &'static str = Self::CONDITION;
 
     fn keep(object: Self::Object, interner: &Mutex<Interner>) -> Result<Self::Kept, String>;
     /// Of an object of a list that is not whole yet: drops what is not needed of it, as far as can be told by now.
@@ -173,6 +175,7 @@ impl Kind for Configuration {
     type Object = v1::ConfigMap;
     type Kept = BTreeMap<String, String>;
     const CONDITION: &'static str = "configuration";
+    const RESOURCE: &'static str = "configmaps/kruise-configuration";
 
     fn keep(object: v1::ConfigMap, _: &Mutex<Interner>) -> Result<Self::Kept, String> {
         Ok(object.data.unwrap_or_default())
@@ -232,5 +235,22 @@ impl Kind for Spreads {
     }
     fn delete(state: &mut State, namespace: &str, name: &str) {
         state.delete_spread(namespace, name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::runtime::watcher;
+
+    use super::*;
+    use crate::{cluster::watch::Feed, server::admin::Readiness, sidecarset::whitelist::CONFIGURATION, telemetry::metrics::Metrics};
+
+    #[test]
+    fn a_watch_of_one_object_is_counted_under_its_name() {
+        assert_eq!(Configuration::RESOURCE, format!("configmaps/{CONFIGURATION}"));
+        let metrics = std::sync::Arc::new(Metrics::new());
+        let feed = Feed::new(std::sync::Arc::default(), Readiness::default(), metrics.clone(), None);
+        feed.trouble::<Configuration>(&watcher::Error::NoResourceVersion);
+        assert!(metrics.to_text().contains("outrigger_watch_restarts_total{resource=\"configmaps/kruise-configuration\"} 1\n"));
     }
 }

@@ -8,8 +8,9 @@ use crate::{
         review,
         verdict::{Decision, Denial, Outcome},
     },
+    base::workload::{Owner, Workload},
     handlers::{Gain, Verdict, delete, guard, pod},
-    plan::Event,
+    plan::{Event, Kind},
     spread::claim::Place,
     state::State,
 };
@@ -66,7 +67,7 @@ fn told(decision: &Decision) -> Vec<String> {
 }
 
 #[test]
-fn containers_that_meet_are_told_of_the_set_and_of_who_makes_the_pod() {
+fn containers_that_meet_are_told_of_the_set_and_of_the_workload() {
     let state = state(&[set("log", "main")], None);
     let decision = decided(made(&state, |_| ()));
     let taken = "container main takes the place of the pod's own container of that name";
@@ -85,6 +86,48 @@ fn containers_that_meet_are_told_of_the_set_and_of_who_makes_the_pod() {
     );
     assert!(decided(made(&state, |request| request["dryRun"] = json!(true))).events.is_empty());
     assert!(decided(made(&self::state(&[set("log", "log")], None), |_| ())).events.is_empty());
+}
+
+/// What is told of containers that meet in a pod of this controller: of whom, and how a set calls the pods.
+fn of_conflict(state: &State, [api_version, kind, name]: [&str; 3]) -> (String, Vec<String>) {
+    let owner = json!([{"apiVersion": api_version, "kind": kind, "name": name, "uid": "uid-owner", "controller": true}]);
+    let decision = decided(made(state, |request| request["object"]["metadata"]["ownerReferences"] = owner));
+    let (of_set, others): (Vec<Event>, Vec<Event>) = decision.events.into_iter().partition(|event| event.about.kind == Kind::SIDECAR_SET);
+    let whose = of_set[0].note.split(": ").next().unwrap().to_owned();
+    (whose, others.into_iter().map(|Event { about, .. }| format!("{} {} {}", about.kind.kind, about.name, about.uid)).collect())
+}
+
+fn workload(group: &str, kind: &str, name: &str, above: Owner) -> Workload {
+    let identity = Owner { group: group.into(), kind: kind.into(), name: name.into(), ..Owner::default() };
+    Workload { namespace: "shop".into(), identity, controller: Some(above), ..Workload::default() }
+}
+
+#[test]
+fn of_conflicts_nothing_is_told_to_what_comes_and_goes() {
+    let mut state = state(&[set("log", "main")], None);
+    let above = |group: &str, kind: &str, name: &str| Owner {
+        group: group.into(),
+        kind: kind.into(),
+        name: name.into(),
+        uid: format!("uid-{name}").as_str().into(),
+        ..Owner::default()
+    };
+    state.apply_job(workload("batch", "Job", "report-1", above("batch", "CronJob", "report")));
+    state.apply_job(workload("batch", "Job", "report-2", above("batch", "CronJob", "report")));
+    state.apply_job(workload("batch", "Job", "step-1", above("flows.example", "Flow", "f")));
+    state.apply_workload(workload("apps", "ReplicaSet", "web-1", above("apps", "Deployment", "web")));
+    state.apply_workload(workload("apps", "ReplicaSet", "own-1", above("rollouts.example", "Rollout", "own")));
+    for (controller, whose, told) in [
+        (["batch/v1", "Job", "report-1"], "pods of CronJob shop/report", vec!["CronJob report uid-report"]),
+        (["batch/v1", "Job", "report-2"], "pods of CronJob shop/report", vec!["CronJob report uid-report"]),
+        (["batch/v1", "Job", "step-1"], "pods of namespace shop", vec![]),
+        (["batch/v1", "Job", "not-known"], "pods of namespace shop", vec![]),
+        (["apps/v1", "ReplicaSet", "web-1"], "pods of Deployment shop/web", vec!["Deployment web uid-web"]),
+        (["apps/v1", "ReplicaSet", "own-1"], "pods of ReplicaSet shop/own-1", vec!["ReplicaSet own-1 uid-owner"]),
+        (["apps/v1", "DaemonSet", "agent"], "pods of DaemonSet shop/agent", vec!["DaemonSet agent uid-owner"]),
+    ] {
+        assert_eq!(of_conflict(&state, controller), (whose.to_owned(), told.into_iter().map(str::to_owned).collect()));
+    }
 }
 
 /// The decision about a pod whose claim gave this.

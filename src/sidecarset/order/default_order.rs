@@ -46,6 +46,8 @@ fn most_restarts<'p>(containers: impl Iterator<Item = &'p Container>) -> i32 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::base::observed::ContainerStatus;
 
@@ -57,7 +59,7 @@ mod tests {
         Pod { is_assigned: true, phase: Phase::Running, is_ready: true, ready_since: at(50), created: at(10), ..Pod::default() }
     }
 
-    fn restarted(restarts: i32, is_native_sidecar: bool) -> Box<[Container]> {
+    fn restarted(restarts: i32, is_native_sidecar: bool) -> Arc<[Container]> {
         let status = Some(ContainerStatus { restarts, ..ContainerStatus::default() });
         [Container { is_native_sidecar, status, ..Container::default() }].into()
     }

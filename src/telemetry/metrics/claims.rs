@@ -12,6 +12,11 @@ use super::{
     labels::{EndedOfKind, OfKind},
 };
 
+/// What claims are made of.
+const KINDS: [&str; 2] = ["budget", "spread"];
+/// What becomes of them.
+const OUTCOMES: [&str; 4] = ["given", "refused", "stale", "unsettled"];
+
 /// Claims of all kinds.
 #[derive(Clone, Debug)]
 pub(super) struct Claims {
@@ -56,6 +61,16 @@ impl Claims {
         registry.register("claim_conflicts", "Such writes that another one was ahead of", self.conflicts.clone());
         registry.register("claims_lapsed", "Claims that were given and never used in time", self.lapsed.clone());
         registry.register("claims_waiting", "Claims that wait for their turn", self.waiting.clone());
+    }
+
+    /// All that there can be, at zero.
+    pub(super) fn begin(&self) {
+        for kind in KINDS {
+            let _ = self.of_kind(kind);
+            for outcome in OUTCOMES {
+                let _ = self.ended.get_or_create(&EndedOfKind { kind, outcome }).get();
+            }
+        }
     }
 
     pub(super) fn of_kind(&self, kind: &'static str) -> ClaimMetrics {

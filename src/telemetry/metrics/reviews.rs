@@ -12,6 +12,9 @@ use super::{
     labels::{Answered, Ended, OfHook, Watched},
 };
 
+const ANSWERED: &str = "answered";
+const UNANSWERED: &str = "unanswered";
+
 /// Reviews of all hooks.
 #[derive(Debug)]
 pub(super) struct Reviews {
@@ -19,7 +22,7 @@ pub(super) struct Reviews {
     seconds: Family<OfHook, Histogram, Buckets>,
     in_flight: Family<OfHook, Gauge>,
     shadow: Family<Watched, Counter>,
-    pub(super) panics: Family<OfHook, Counter>,
+    panics: Family<OfHook, Counter>,
     questions: Family<Ended, Counter>,
     question_seconds: Histogram,
 }
@@ -50,6 +53,14 @@ impl Reviews {
         registry.register("question_seconds", "Time that the answers to these questions took", self.question_seconds.clone());
     }
 
+    /// What is not of a hook, at zero.
+    pub(super) fn begin(&self) {
+        let _ = self.panics.get_or_create(&OfHook { hook: "claims" }).get();
+        for outcome in [ANSWERED, UNANSWERED] {
+            let _ = self.questions.get_or_create(&Ended { outcome }).get();
+        }
+    }
+
     /// Those of the hook under `path` of a server that only watches.
     pub(super) fn of_shadow(&self, hook: &'static str) -> ShadowMetrics {
         let review = |would| self.shadow.get_or_create(&Watched { hook, would }).clone();
@@ -60,6 +71,11 @@ impl Reviews {
             denied: review("denied"),
             failed: review("failed"),
         }
+    }
+
+    /// Counts a panic that was caught at a place outside of all hooks.
+    pub(super) fn panicked(&self, hook: &'static str) {
+        self.panics.get_or_create(&OfHook { hook }).inc();
     }
 
     /// Those of the hook under `path`.
@@ -142,7 +158,7 @@ impl HookMetrics {
 
     /// Counts a question to the API server, answered or not, and how long it took.
     pub fn asked(&self, is_answered: bool, took: Duration) {
-        let outcome = if is_answered { "answered" } else { "unanswered" };
+        let outcome = if is_answered { ANSWERED } else { UNANSWERED };
         self.questions.get_or_create(&Ended { outcome }).inc();
         self.question_seconds.observe(took.as_secs_f64());
     }

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::{super::drawn::pod, *};
 
 const NAME: &str = "sidecar-termination-u1";
@@ -165,9 +167,9 @@ fn only_a_pod_that_was_marked_is_asked_for_once_it_has_finished() {
 #[test]
 fn an_image_that_is_right_already_is_neither_written_nor_told() {
     let mut given = pod("Never Running main=0 a+image=~ b+image=~");
-    given.containers[1].image = "exit:1".into();
+    Arc::make_mut(&mut given.containers)[1].image = "exit:1".into();
     assert_eq!(plan(&given, &on_virtual_node()), gives_images(&["b"]));
-    given.containers[2].image = "exit:1".into();
+    Arc::make_mut(&mut given.containers)[2].image = "exit:1".into();
     assert_eq!(plan(&given, &on_virtual_node()), []);
 }
 

@@ -56,8 +56,17 @@ async fn each_denial_and_each_patch_is_a_line_that_says_who_what_and_why_and_no_
         );
     }
     assert_eq!(denied["fields"]["code"], 403);
+    // An eviction that may pass is marked, which is at debug alone; the line after it is there.
+    let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"namespace": "shop", "name": "web-0"}});
+    let eviction = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+        "uid": "review-eviction", "operation": "CREATE", "namespace": "shop", "name": "web-0", "subResource": "eviction", "object": eviction,
+        "resource": {"group": "", "version": "v1", "resource": "pods"}, "userInfo": {"username": "ann"}}});
+    let answer = client.post("/mutate-pod-eviction", eviction.to_string()).await;
+    assert!(answer.json()["response"]["patch"].is_string(), "{answer:?}");
+    client.post("/mutate-pod", review("web").replace("review-web", "review-after")).await;
+    line(&serving, "after").await;
     let log = serving.log();
-    assert!(!log.contains("hunter2") && !log.contains("review-nobody"), "{log}");
+    assert!(!log.contains("hunter2") && !log.contains("review-nobody") && !log.contains("review-eviction"), "{log}");
 }
 
 #[tokio::test]

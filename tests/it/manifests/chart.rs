@@ -39,6 +39,9 @@ fn what_is_chosen_by_default_is_what_is_rendered() {
     assert_eq!(values["priorityClass"]["value"], rendered_one("deployment.yaml", "PriorityClass")["value"]);
     let budget = rendered_one("deployment.yaml", "PodDisruptionBudget");
     assert_eq!(values["podDisruptionBudget"]["maxUnavailable"], budget["spec"]["maxUnavailable"]);
+    let policy = rendered_one("network-policy/network-policy.yaml", "NetworkPolicy");
+    let ports = policy["spec"]["egress"][0]["ports"].as_array().unwrap().iter().map(|port| port["port"].clone());
+    assert_eq!(values["networkPolicy"]["apiServerPorts"], ports.collect::<Value>());
 }
 
 /// The members of an object in values that the schema describes, with their places.

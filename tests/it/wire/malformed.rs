@@ -20,8 +20,6 @@ use crate::world::{
 const BOUND: Duration = Duration::from_secs(20);
 /// So many of one thing are a request of half a megabyte.
 const MANY: usize = 5_000;
-/// Of what only those may write who run the cluster.
-const MANY_OF_OURS: usize = 1_000;
 
 fn folder(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -199,7 +197,7 @@ async fn a_pod_with_thousands_of_something_takes_no_time_for_each_pair() {
 #[expect(clippy::too_many_lines, reason = "a list of all lists")]
 fn crowded_objects() -> Vec<(String, &'static str, Value)> {
     let numbers = |item: &str| -> Vec<Value> {
-        (0..MANY_OF_OURS).map(|number| serde_json::from_str(&item.replace('@', &format!("n{number}"))).unwrap()).collect()
+        (0..MANY).map(|number| serde_json::from_str(&item.replace('@', &format!("n{number}"))).unwrap()).collect()
     };
     let set =
         |spec: Value| json!({"apiVersion": "apps.kruise.io/v1beta1", "kind": "SidecarSet", "metadata": {"name": "crowd"}, "spec": spec});
