@@ -6,7 +6,10 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use jiff::SignedDuration;
 
 use crate::{
-    base::gates::{EvictionCode, Gates, GatesError},
+    base::{
+        gates::{EvictionCode, Gates, GatesError},
+        installation::{AUTHORITY, CONVERSION_SERVICE, NAME, NAMESPACE, SERVICE},
+    },
     offline::pods::Output,
     telemetry::log::Format,
 };
@@ -37,7 +40,7 @@ pub enum Command {
 #[derive(Clone, Debug, Args)]
 pub struct Common {
     /// Namespace that this program lives in: ControllerRevisions of SidecarSets are there
-    #[arg(long, env = "POD_NAMESPACE", default_value = "outrigger-system", value_name = "NAME")]
+    #[arg(long, env = "POD_NAMESPACE", default_value = NAMESPACE, value_name = "NAME")]
     pub namespace: String,
     /// Features to switch, as Name=true,Other=false
     #[arg(long, env = "OUTRIGGER_FEATURE_GATES", default_value = "", value_name = "GATES")]
@@ -99,7 +102,7 @@ pub struct Authority {
     #[arg(
         long,
         env = "OUTRIGGER_AUTHORITY_SECRET",
-        default_value = "outrigger-authority",
+        default_value = AUTHORITY,
         default_value_if("shadow", "true", "outrigger-shadow-authority"),
         value_name = "NAME"
     )]
@@ -108,7 +111,7 @@ pub struct Authority {
     #[arg(
         long,
         env = "OUTRIGGER_WEBHOOK_CONFIGURATION",
-        default_value = "outrigger",
+        default_value = NAME,
         default_value_if("shadow", "true", "outrigger-shadow"),
         value_name = "NAME"
     )]
@@ -117,7 +120,7 @@ pub struct Authority {
     #[arg(
         long,
         env = "OUTRIGGER_WEBHOOK_SERVICE",
-        default_value = "outrigger-webhook",
+        default_value = SERVICE,
         default_value_if("shadow", "true", "outrigger-shadow-webhook"),
         value_name = "NAME"
     )]
@@ -126,7 +129,7 @@ pub struct Authority {
     #[arg(
         long,
         env = "OUTRIGGER_CONVERSION_SERVICE",
-        default_value = "outrigger-conversion",
+        default_value = CONVERSION_SERVICE,
         default_value_if("shadow", "true", "outrigger-shadow-conversion"),
         value_name = "NAME"
     )]
@@ -250,7 +253,7 @@ pub struct Manifests {
     #[arg(long)]
     pub strict: bool,
     /// Namespace to install into
-    #[arg(long, default_value = "outrigger-system", value_name = "NAME")]
+    #[arg(long, default_value = NAMESPACE, value_name = "NAME")]
     pub namespace: String,
 }
 

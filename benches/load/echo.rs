@@ -7,7 +7,7 @@ use hyper::body::Bytes;
 use hyper::{Request, Response, body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use outrigger::{
-    server::certs::{Files, Serving},
+    server::certs::{Acceptor, Files, Serving},
     telemetry::metrics::Metrics,
 };
 use rustls::crypto::aws_lc_rs;
@@ -15,7 +15,6 @@ use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
 };
-use tokio_rustls::TlsAcceptor;
 
 /// Serves until the process is ended.
 pub(crate) async fn serve(listen: SocketAddr, certs: &Path) -> anyhow::Result<()> {
@@ -31,7 +30,7 @@ pub(crate) async fn serve(listen: SocketAddr, certs: &Path) -> anyhow::Result<()
     }
 }
 
-async fn connection(socket: TcpStream, acceptor: TlsAcceptor) -> anyhow::Result<()> {
+async fn connection(socket: TcpStream, acceptor: Acceptor) -> anyhow::Result<()> {
     socket.set_nodelay(true)?;
     let stream = acceptor.accept(socket).await?;
     let mut builder = http2::Builder::new(TokioExecutor::new());

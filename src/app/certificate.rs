@@ -9,8 +9,9 @@ use tokio::sync::Notify;
 use super::{Running, now};
 use crate::{
     args::Serve,
+    base::installation::DEFINITIONS,
     cluster::{
-        bundles::{Bundles, Callees, DEFINITIONS},
+        bundles::{Bundles, Callees},
         secret::OneSecret,
         wake,
     },

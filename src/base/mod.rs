@@ -9,6 +9,7 @@ pub mod go_regex;
 pub mod go_text;
 pub mod hash;
 pub mod image;
+pub mod installation;
 pub mod interned;
 pub mod intstr;
 pub mod names;

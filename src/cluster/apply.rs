@@ -193,7 +193,21 @@ pub(super) type Prepared = Result<http::Request<Vec<u8>>, kube::core::request::E
 /// Sends a request, and waits for its answer no longer than [`PATIENCE`].
 pub(super) async fn send<T: DeserializeOwned>(client: &Client, request: Prepared) -> Result<T, Failure> {
     let request = request.map_err(|error| Failure::Refused(error.to_string()))?;
-    match tokio::time::timeout(PATIENCE, client.request(request)).await {
+    in_time(client.request(request)).await
+}
+
+/// The same for what nobody may see: the client library writes an answer that it cannot read to the log, and errors quote from it.
+pub(super) async fn send_secretly<T: DeserializeOwned>(client: &Client, request: Prepared) -> Result<T, Failure> {
+    let request = request.map_err(|error| Failure::Refused(error.to_string()))?;
+    let text = in_time(client.request_text(request)).await?;
+    serde_json::from_str(&text).map_err(|error| {
+        let (line, column, category) = (error.line(), error.column(), error.classify());
+        Failure::Unknown(format!("the answer cannot be read: wrong at line {line}, column {column} ({category:?})"))
+    })
+}
+
+async fn in_time<T>(answered: impl Future<Output = kube::Result<T>>) -> Result<T, Failure> {
+    match tokio::time::timeout(PATIENCE, answered).await {
         Ok(answered) => answered.map_err(failure),
         Err(_) => Err(Failure::Unknown(format!("no answer within {} s", PATIENCE.as_secs()))),
     }

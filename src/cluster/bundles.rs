@@ -14,9 +14,6 @@ use super::apply::{Failure, send};
 
 /// The name under which the API server notes our bundles, apart from all else that we write.
 pub const MANAGER: &str = "outrigger-certificates";
-/// How the definitions of our kinds are called.
-pub const DEFINITIONS: [&str; 3] =
-    ["sidecarsets.apps.kruise.io", "podunavailablebudgets.policy.kruise.io", "workloadspreads.apps.kruise.io"];
 
 /// How those are called that call us.
 #[derive(Clone, Debug, PartialEq, Eq)]

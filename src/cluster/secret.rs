@@ -10,7 +10,7 @@ use kube::{
 };
 
 use super::{
-    apply::{Failure, resources, send},
+    apply::{Failure, resources, send_secretly},
     bundles::MANAGER,
 };
 
@@ -25,8 +25,8 @@ pub struct OneSecret {
     pub name: String,
 }
 
-/// A Secret as it was read.
-#[derive(Clone, Debug)]
+/// A Secret as it was read. It is not printed.
+#[derive(Clone)]
 pub struct Version(Secret);
 
 impl Version {
@@ -48,7 +48,7 @@ impl OneSecret {
 
     /// As it is at this moment; `None` if it does not exist.
     pub async fn read(&self) -> Result<Option<Version>, Failure> {
-        match send(&self.client, Request::new(self.path()).get(&self.name, &GetParams::default())).await {
+        match send_secretly(&self.client, Request::new(self.path()).get(&self.name, &GetParams::default())).await {
             Ok(secret) => Ok(Some(Version(secret))),
             Err(Failure::Outdated(_)) => Ok(None),
             Err(failure) => Err(failure),
@@ -69,7 +69,7 @@ impl OneSecret {
         let parameters = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
         let requests = Request::new(self.path());
         let request = if read.is_some() { requests.replace(&self.name, &parameters, body) } else { requests.create(&parameters, body) };
-        send::<Secret>(&self.client, request).await.map(drop)
+        send_secretly::<Secret>(&self.client, request).await.map(drop)
     }
 
     fn blank(&self) -> Secret {
@@ -83,3 +83,6 @@ impl OneSecret {
         Secret { metadata, type_: Some("Opaque".to_owned()), ..Secret::default() }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,7 +35,7 @@ use crate::{
             Certificate, Moment, Times, certificates,
             contents::{Contents, Meaning, Means},
             issue,
-            plan::{self, Carried, Held, Replica, Signing, Step},
+            plan::{self, Carried, Held, Signing, Step},
             to_pem,
         },
         certs::Serving,
@@ -124,27 +124,8 @@ impl SelfManaged {
     pub async fn run(self, mut leadership: watch::Receiver<Option<Term>>, stop: CancellationToken) {
         let tidings = Tidings::new(self.metrics.clone(), self.readiness.clone(), &self.secret);
         let mut keeper = Keeper { own: self, memory: Memory::default(), tidings };
-        let mut pauses = Pauses::default();
-        loop {
-            let term = leadership.borrow_and_update().clone();
-            let pause = match keeper.turns(term.as_ref()).await {
-                Turn::Done(pause) => {
-                    pauses = Pauses::default();
-                    pause
-                }
-                Turn::Again | Turn::Failed => pauses.next().unwrap_or(BREATH),
-            };
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = sleep(BREATH) => {}
-            }
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = sleep(pause) => {}
-                () = keeper.own.bell.notified() => {}
-                changed = leadership.changed() => if changed.is_err() { return },
-            }
-        }
+        keeper.keep(&mut leadership, &stop).await;
+        keeper.tidings.bundles(0, &[]);
     }
 }
 
@@ -160,6 +141,30 @@ impl Keeper {
         (self.own.wall)().as_second()
     }
 
+    async fn keep(&mut self, leadership: &mut watch::Receiver<Option<Term>>, stop: &CancellationToken) {
+        let mut pauses = Pauses::default();
+        loop {
+            let term = leadership.borrow_and_update().clone();
+            let pause = match self.turns(term.as_ref()).await {
+                Turn::Done(pause) => {
+                    pauses = Pauses::default();
+                    pause
+                }
+                Turn::Again | Turn::Failed => pauses.next().unwrap_or(BREATH),
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = sleep(BREATH) => {}
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = sleep(pause) => {}
+                () = self.own.bell.notified() => {}
+                changed = leadership.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
     async fn turns(&mut self, term: Option<&Term>) -> Turn {
         for _ in 0..ROUNDS {
             match self.turn(term).await {
@@ -173,6 +178,10 @@ impl Keeper {
     async fn turn(&mut self, term: Option<&Term>) -> Turn {
         // While it lives no other replica leads.
         let work = term.and_then(|term| Some((term, term.begin()?)));
+        if work.is_none() {
+            // What a leader says, we do not.
+            self.tidings.bundles(0, &[]);
+        }
         let carriers = self.own.bundles.read().await;
         let read = self.own.secret.read().await;
         let now = self.now();
@@ -183,10 +192,10 @@ impl Keeper {
         };
         let contents = version.as_ref().map(contents).unwrap_or_default();
         let meaning = contents.read();
-        let replica = Replica { leads: work.is_some(), remembers_until: self.memory.remembers_until() };
+        let replica = self.memory.replica(work.is_some(), &meaning.held, now);
         let step = plan::next(&meaning.held, carried.as_ref(), replica, &self.own.times, now);
         let mut trouble = if let Held::Unusable(why) = &meaning.held { Some(format!("cannot be used: {why}")) } else { None };
-        let is_usable = trouble.is_none();
+        let (is_usable, is_there) = (trouble.is_none(), meaning.signer.is_some());
         if let Ok(step) = step {
             match self.write(step, &contents, version.as_ref(), now).await {
                 Ok(()) => return Turn::Again,
@@ -194,11 +203,11 @@ impl Keeper {
             }
         }
         self.tidings.secret(trouble.as_deref(), !is_usable, self.memory.leaf.is_some());
-        self.take_in(meaning, now);
-        self.renew(carried.as_ref(), is_usable, now);
+        self.take_in(meaning, contents, now);
+        self.renew(carried.as_ref(), is_there, now);
         let spread = match &work {
             Some((term, _)) => self.spread(&carriers, term, now).await,
-            None => self.follow(),
+            None => Spread::Done,
         };
         self.tidings.hooks(&carriers, self.memory.leaf.as_ref());
         match spread {
@@ -217,8 +226,10 @@ impl Keeper {
 
     /// Takes a step of the Secret; fails in words. Where another replica was faster it is looked at again.
     async fn write(&mut self, step: Step, contents: &Contents, version: Option<&Version>, now: Moment) -> Result<(), String> {
-        let made = issue::authority(&self.own.times, now).map_err(|error| format!("has no CA, and none can be made: {error}"))?;
-        let after = contents.after(step, Means { made: Some(&made), before: self.memory.signer() }, &self.own.times, now);
+        let before = self.memory.contents();
+        let made = Contents::wants_new(step, before).then(|| issue::authority(&self.own.times, now));
+        let made = made.transpose().map_err(|error| format!("has no CA, and none can be made: {error}"))?;
+        let after = contents.after(step, Means { made: made.as_ref(), before }, &self.own.times, now);
         match self.own.secret.write(version, &after.data, after.annotations).await {
             Ok(()) => {
                 tracing::info!(secret = self.own.secret.name, step = said(step), "the certificate authority has changed");
@@ -233,8 +244,8 @@ impl Keeper {
         }
     }
 
-    fn take_in(&mut self, meaning: Meaning, now: Moment) {
-        self.memory.take_in(meaning, &self.own.times, now);
+    fn take_in(&mut self, meaning: Meaning, contents: Contents, now: Moment) {
+        self.memory.take_in(meaning, contents, &self.own.times, now);
         if let Some(known) = &self.memory.known {
             self.tidings.authority(&known.held, &self.own.times, now);
         }
@@ -245,9 +256,10 @@ impl Keeper {
         let Some(Meaning { held, signer: Some(signer) }) = &self.memory.known else { return };
         let (ca, bundle) = (signer.certificate(), held.bundle());
         let is_trusted = carried.is_some_and(|carried| carried.trusts(std::slice::from_ref(ca)));
-        self.memory.trusted_since = if is_trusted { self.memory.trusted_since.or(Some(now)) } else { None };
-        let is_ours = matches!(held, Held::Ours(_));
-        let signing = Signing { ca, bundle: &bundle, is_ours, is_fresh, trusted_since: self.memory.trusted_since };
+        // A clock that is set back makes no pause longer.
+        self.memory.trusted_since = is_trusted.then(|| self.memory.trusted_since.map_or(now, |since| since.min(now)));
+        let (is_foretold, trusted_since) = (self.memory.is_foretold, self.memory.trusted_since);
+        let signing = Signing { ca, bundle: &bundle, is_foretold, is_fresh, trusted_since };
         if !plan::renews(self.memory.leaf.as_ref(), &signing, &self.own.times, now) {
             return;
         }
@@ -298,12 +310,6 @@ impl Keeper {
         }
         self.tidings.bundles(missing, &complaints);
         spread
-    }
-
-    /// What a leader says, we do not.
-    fn follow(&mut self) -> Spread {
-        self.tidings.bundles(0, &[]);
-        Spread::Done
     }
 
     /// How long nothing is due.

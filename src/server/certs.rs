@@ -5,7 +5,6 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use arc_swap::ArcSwapOption;
 use rustls::{
     ServerConfig,
     crypto::CryptoProvider,
@@ -13,7 +12,11 @@ use rustls::{
     sign::CertifiedKey,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-use tokio_rustls::TlsAcceptor;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::watch,
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -55,13 +58,34 @@ pub enum CertificateError {
     Key(#[from] rustls::Error),
 }
 
-/// The certificate in use. While there is none, every handshake fails.
+/// The certificate in use. While there is none, handshakes wait for it.
 #[derive(Debug, Default)]
-pub struct Serving(ArcSwapOption<CertifiedKey>);
+pub struct Serving(watch::Sender<Option<Arc<CertifiedKey>>>);
 
 impl ResolvesServerCert for Serving {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.0.load_full()
+        self.0.borrow().clone()
+    }
+}
+
+/// Shakes hands with the certificate in use.
+#[derive(Clone)]
+pub struct Acceptor {
+    tls: TlsAcceptor,
+    serving: Arc<Serving>,
+}
+
+impl Acceptor {
+    /// Waits until there is a certificate. A server that keeps its own has none at first, and is called all the same: conversions go to
+    /// replicas that are not ready, too.
+    pub async fn ready(&self) {
+        // Only who is dropped tells nothing more.
+        drop(self.serving.0.subscribe().wait_for(Option::is_some).await);
+    }
+
+    /// Shakes hands; fails at once while there is no certificate.
+    pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(&self, socket: S) -> std::io::Result<TlsStream<S>> {
+        self.tls.accept(socket).await
     }
 }
 
@@ -107,21 +131,21 @@ impl Serving {
 
     /// The server's own certificate, in DER.
     pub fn leaf(&self) -> Option<CertificateDer<'static>> {
-        self.0.load().as_ref()?.cert.first().cloned()
+        self.0.borrow().as_ref()?.cert.first().cloned()
     }
 
     /// An acceptor for TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
-    pub fn acceptor(self: &Arc<Self>, provider: &Arc<CryptoProvider>) -> Result<TlsAcceptor, CertificateError> {
+    pub fn acceptor(self: &Arc<Self>, provider: &Arc<CryptoProvider>) -> Result<Acceptor, CertificateError> {
         let builder = ServerConfig::builder_with_provider(Arc::clone(provider)).with_safe_default_protocol_versions()?;
         let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(TlsAcceptor::from(Arc::new(config)))
+        Ok(Acceptor { tls: TlsAcceptor::from(Arc::new(config)), serving: Arc::clone(self) })
     }
 
     /// Serves this pair from the next handshake on. One that cannot be served changes nothing.
     pub fn replace(&self, pem: &Pem, provider: &CryptoProvider, metrics: &Metrics) -> Result<(), CertificateError> {
         let (certified, expiry) = (pem.certified(provider)?, pem.expiry()?);
-        self.0.store(Some(Arc::new(certified)));
+        self.0.send_replace(Some(Arc::new(certified)));
         metrics.certificate_expiry.set(expiry);
         Ok(())
     }

@@ -22,17 +22,17 @@ use tokio::{
     net::{TcpListener, TcpStream},
     time::timeout,
 };
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_rustls::server::TlsStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Limits, streams::Streams};
+use super::{Limits, certs::Acceptor, streams::Streams};
 use crate::telemetry::metrics::ConnectionMetrics;
 
 /// What is behind a listener.
 #[derive(Clone)]
 pub struct Door {
     /// Shakes hands.
-    pub tls: TlsAcceptor,
+    pub tls: Acceptor,
     /// Answers.
     pub router: Router,
     /// Where connections are counted.
@@ -122,7 +122,7 @@ impl Connection {
         let _ = timeout(self.limits.newcomers, asked).await;
     }
 
-    async fn handshake(&self, socket: TcpStream, tls: TlsAcceptor, counted: &ConnectionMetrics) -> Option<TlsStream<TcpStream>> {
+    async fn handshake(&self, socket: TcpStream, tls: Acceptor, counted: &ConnectionMetrics) -> Option<TlsStream<TcpStream>> {
         let _ = socket.set_nodelay(true);
         // Silent clients wait here, where they are no handshake yet. (`readable` would not do: it also ends without a byte.)
         let (mut byte, none) = ([0], AtomicU64::new(0));
@@ -132,17 +132,25 @@ impl Connection {
         };
         let begun = Handshakes::begin(&self.shaking, self.limits.handshakes);
         let shaken = tokio::select! {
-            shaken = timeout(self.limits.handshake, tls.accept(socket)) => shaken.map_err(|_| "it took too long".to_owned()),
+            shaken = timeout(self.limits.handshake, self.shake(socket, &tls)) => shaken.unwrap_or_else(|_| Err("it took too long".to_owned())),
             () = begun.cut.cancelled() => Err("too many shake hands".to_owned()),
             () = self.cut.cancelled() => return None,
         };
-        let shaken = shaken.and_then(|shaken| shaken.map_err(|error| error.to_string()));
         shaken
             .inspect_err(|problem| {
                 counted.handshakes_failed.inc();
                 tracing::debug!(problem, "handshake failed");
             })
             .ok()
+    }
+
+    /// With the certificate, as soon as there is one; at the stop nobody will put one there.
+    async fn shake(&self, socket: TcpStream, tls: &Acceptor) -> Result<TlsStream<TcpStream>, String> {
+        tokio::select! { biased;
+            () = tls.ready() => {}
+            () = self.stop.cancelled() => return Err("there is no certificate yet, and the server stops".to_owned()),
+        }
+        tls.accept(socket).await.map_err(|error| error.to_string())
     }
 }
 
@@ -211,3 +219,6 @@ impl Service<Request<Incoming>> for Counted {
         self.inner.call(request)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -91,7 +91,8 @@ pub struct Metrics {
 /// What is counted of connections.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectionMetrics {
-    open: Gauge,
+    /// Connections that are open.
+    pub(crate) open: Gauge,
     /// Clients that began to shake hands, and with which no TLS connection came about.
     pub handshakes_failed: Counter,
 }

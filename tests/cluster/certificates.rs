@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::{Pod, Secret};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, PostParams};
-use outrigger::cluster::bundles::DEFINITIONS;
+use outrigger::base::installation::DEFINITIONS;
 use outrigger::server::authority::{Certificate, certificates};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;

@@ -166,6 +166,79 @@ async fn a_secret_that_is_deleted_comes_back_and_the_ca_is_exchanged_without_a_g
     assert!(world.bundles().iter().all(|bundle| bundle.len() == 1 && !bundle.contains(&before)));
 }
 
+/// Also those that do not sign any more, or not yet.
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_is_deleted_while_one_ca_follows_another_comes_back_as_it_was() {
+    let world = World::new();
+    let replicas = [Replica::start(&world).leads(), Replica::start(&world)];
+    settled(&world, &replicas.each_ref()).await;
+    let first = world.signing();
+    let is_under_way: [&dyn Fn() -> bool; 2] = [&|| !world.held("next.crt").is_empty(), &|| world.signing() != first];
+    for is_so in is_under_way {
+        until("the exchange goes on", is_so).await;
+        settled(&world, &replicas.each_ref()).await;
+        let (bundle, held) = (world.bundles(), world.held("ca.crt"));
+        assert!(bundle.iter().all(|bundle| bundle.len() == 2));
+        world.api.remove(SECRET);
+        passes(30, || assert!(replicas.iter().all(|replica| replica.is_believed_by_all(&world)))).await;
+        settled(&world, &replicas.each_ref()).await;
+        let restored = world.held("ca.crt");
+        assert!(restored.starts_with(&held), "{}", String::from_utf8(restored).unwrap());
+    }
+    passes(TIMES.ca, || assert!(replicas.iter().all(|replica| replica.is_believed_by_all(&world)))).await;
+    assert!(world.bundles().iter().all(|bundle| !bundle.contains(&first)));
+}
+
+/// Who remembers comes before who does not, if the leader is gone.
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_is_deleted_while_nobody_leads_comes_back_from_whoever_remembers() {
+    let world = World::new();
+    let (leader, follower) = (Replica::start(&world).leads(), Replica::start(&world));
+    settled(&world, &[&leader, &follower]).await;
+    let before = world.signing();
+    drop(leader);
+    world.api.remove(SECRET);
+    let started = Replica::start(&world);
+    follower.bell.notify_one();
+    a_while().await;
+    assert_eq!(world.writes("POST secrets"), 1, "a leader would be first");
+    until("the Secret is back", || world.writes("POST secrets") == 2).await;
+    assert_eq!(world.signing(), before);
+    until("the new one is believed", || started.is_believed_by_all(&world)).await;
+    assert!(follower.is_believed_by_all(&world));
+}
+
+/// The others' certificates are good, and are believed until they have new ones.
+#[tokio::test(start_paused = true)]
+async fn a_leader_whose_clock_is_ahead_exchanges_the_ca_too_early_and_nobody_else_is_refused() {
+    for seconds in [100, 1_100] {
+        let world = World::new();
+        let (leader, other) = (Replica::start(&world).leads(), Replica::start(&world));
+        settled(&world, &[&leader, &other]).await;
+        let first = world.signing();
+        drop(leader);
+        // Nobody leads, so nobody exchanges it in time.
+        passes(TIMES.ca - seconds, || assert!(other.is_believed_by_all(&world))).await;
+        let ahead = Replica::ahead(&world, seconds).leads();
+        other.bell.notify_one();
+        passes(TIMES.leaf * 2, || assert!(other.is_believed_by_all(&world), "after {} s", world.now() - START)).await;
+        assert!(world.signing() != first && ahead.serving.leaf().is_some());
+        assert!(world.bundles().iter().all(|bundle| bundle.len() == 1), "in the end the first one is forgotten");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_whose_clock_is_ahead_exchanges_nothing() {
+    let world = World::new();
+    let leader = Replica::start(&world).leads();
+    settled(&world, &[&leader]).await;
+    let follower = Replica::ahead(&world, TIMES.ca);
+    let told = || follower.readiness.warnings();
+    passes(1_000, || assert!(leader.is_believed_by_all(&world))).await;
+    assert_eq!(world.writes("PUT secrets") + world.writes("POST secrets"), 1);
+    assert!(told().contains("the CA in Secret own/outrigger-authority has ended at 2025-11-22T10:32:00Z by our clock"), "{}", told());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_ca_that_somebody_put_there_is_used_and_never_written() {
     let world = World::new();
@@ -282,6 +355,41 @@ async fn somebody_who_writes_bundles_too_is_not_fought_without_end() {
     passes(700, || {}).await;
     assert!(replica.is_believed_by_all(&world));
     assert_eq!((replica.readiness.warnings(), replica.metrics.bundles_missing.get()), (String::new(), 0));
+}
+
+/// Of one that cannot be read nobody knows; and only who leads says anything.
+#[tokio::test(start_paused = true)]
+async fn only_the_leader_counts_what_lacks_the_bundle_and_only_what_can_be_read() {
+    for (secret_is_lost, stops) in [(false, false), (true, false), (true, true)] {
+        let world = World::new();
+        let (hooks, secret) = (Weather::fair(), Weather::fair());
+        let (of_hooks, of_secret) = (hooks.clone(), secret.clone());
+        let replica = Replica::whose(&world, move |asked| match () {
+            () if asked.method == http::Method::PATCH => Fate::of(End::Refused(403)),
+            () if asked.is("GET validatingwebhookconfigurations") => of_hooks.fate(),
+            () if asked.is("GET secrets") => of_secret.fate(),
+            () => Fate::GOOD,
+        })
+        .leads();
+        let missing = || replica.metrics.bundles_missing.get();
+        until("all are counted", || missing() == 5).await;
+        hooks.is(Fate::of(End::Refused(503)));
+        until("one is not known of", || missing() == 4).await;
+        let told = replica.readiness.warnings();
+        assert!(told.contains("hooks: cannot be read: validatingwebhookconfigurations/outrigger: "), "{told}");
+        assert!(!told.contains("validatingwebhookconfigurations/outrigger: caBundle"), "{told}");
+        if secret_is_lost {
+            secret.is(Fate::of(End::Refused(503)));
+            a_while().await;
+        }
+        if stops {
+            replica.stops();
+        } else {
+            replica.leads_no_more();
+        }
+        until("another one counts", || missing() == 0).await;
+        assert!(!replica.readiness.warnings().contains("cannot be written"), "{}", replica.readiness.warnings());
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::base::installation::DEFINITIONS;
 
 fn callees() -> Callees {
     Callees {
@@ -74,15 +75,4 @@ fn of_a_definition_only_the_conversion_is_ours() {
     assert_eq!(ours.hooks, [Hook { name: String::new(), bundle: b"old".to_vec() }]);
     let body = applied(&carrier, &ours, "new");
     assert_eq!(body["spec"], json!({"conversion": {"webhook": {"clientConfig": {"caBundle": BASE64_STANDARD.encode("new")}}}}));
-}
-
-#[test]
-fn the_definitions_are_those_that_are_rendered() {
-    let files = crate::manifests::files(&crate::manifests::Rendering::default()).unwrap();
-    let rendered: Vec<_> = files.iter().filter_map(|file| file.path.strip_prefix("crds").ok()?.to_str()?.strip_suffix(".yaml")).collect();
-    let mut ours = DEFINITIONS.to_vec();
-    ours.sort_unstable();
-    let mut rendered: Vec<_> = rendered.into_iter().filter(|name| *name != "kustomization").collect();
-    rendered.sort_unstable();
-    assert_eq!(rendered, ours);
 }

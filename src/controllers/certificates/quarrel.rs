@@ -21,7 +21,9 @@ pub(super) struct Quarrel {
 
 impl Quarrel {
     /// Until when this is not written again, if there is a reason to wait.
-    pub(super) fn pause(&self, wanted: &[Certificate], now: Moment) -> Option<Moment> {
+    pub(super) fn pause(&mut self, wanted: &[Certificate], now: Moment) -> Option<Moment> {
+        // A clock that is set back makes no pause longer.
+        self.last = self.last.min(now);
         let again = self.last.saturating_add(self.patience());
         (self.wanted == wanted && self.writes >= AT_ONCE && now < again).then_some(again)
     }
@@ -76,5 +78,17 @@ mod tests {
         assert_eq!(quarrel.pause(&one, 5_001), Some(5_600));
         quarrel.wrote(&one, 5_000 + FORGET + 1);
         assert_eq!(quarrel.pause(&one, 5_000 + FORGET + 1), None);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_no_pause_longer() {
+        let (mut quarrel, one) = (Quarrel::default(), bundle(1));
+        for _ in 0..AT_ONCE {
+            quarrel.wrote(&one, 1_000_000);
+        }
+        assert_eq!(quarrel.pause(&one, 1_000_001), Some(1_000_002));
+        assert_eq!(quarrel.pause(&one, 500), Some(502), "not in eleven days");
+        assert_eq!(quarrel.pause(&one, 501), Some(502));
+        assert_eq!(quarrel.pause(&one, 502), None);
     }
 }

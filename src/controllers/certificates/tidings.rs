@@ -97,17 +97,25 @@ impl Tidings {
         }
     }
 
-    /// When the CA ends; a warning while there is time, if it is not ours to exchange.
+    /// When the CA ends; a warning while there is time, if it is not ours to exchange, and that one has ended, if it is.
     pub(super) fn authority(&mut self, held: &Held, times: &Times, now: Moment) {
         let Some(signing) = held.signing() else { return };
         self.metrics.authority_expiry.set(signing.ends);
-        let is_ending = matches!(held, Held::Theirs { .. }) && signing.ends.saturating_sub(now) < times.leaf;
-        let told =
-            format!("the CA in {} ends at {}; it was put there by somebody, who has to exchange it", self.secret, shown(signing.ends));
-        self.warn(ENDING, is_ending.then_some(told));
+        let (secret, ends, left) = (&self.secret, shown(signing.ends), signing.ends.saturating_sub(now));
+        let told = match held {
+            Held::Theirs { .. } if left < times.leaf => {
+                Some(format!("the CA in {secret} ends at {ends}; it was put there by somebody, who has to exchange it"))
+            }
+            Held::Ours(_) if left <= 0 => {
+                Some(format!("the CA in {secret} has ended at {ends} by our clock; the leader exchanges it by its own"))
+            }
+            _ => None,
+        };
+        self.warn(ENDING, told);
     }
 
-    /// How many objects lack the bundle, and what is wrong with which.
+    /// How many objects lack the bundle, and what is wrong with which. Not among them are those that cannot be read: of these nobody
+    /// knows, and [`Self::hooks`] names them.
     pub(super) fn bundles(&mut self, missing: i64, complaints: &[String]) {
         self.metrics.bundles_missing.set(missing);
         self.warn(BUNDLES, (!complaints.is_empty()).then(|| complaints.join("; ")));

@@ -3,7 +3,7 @@
 //! Whose CA it is says an annotation. Without it the CA is somebody else's: used as it is, and never exchanged by us. cert-manager's
 //! Secrets of CAs can be used so, and those that a user makes with `kubectl create secret`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use super::{
     Certificate, Moment, Times, certificates,
@@ -30,12 +30,20 @@ const THEIR_CHAIN: &str = "tls.crt";
 const THEIR_KEY: &str = "tls.key";
 
 /// What a Secret holds that matters here.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Contents {
     /// By name; not in base64.
     pub data: BTreeMap<String, Vec<u8>>,
     /// Its annotations.
     pub annotations: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for Contents {
+    /// Without what is in the members: some are keys.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let members: Vec<_> = self.data.iter().map(|(name, value)| (name, value.len())).collect();
+        f.debug_struct("Contents").field("members", &members).field("annotations", &self.annotations).finish()
+    }
 }
 
 /// What contents mean.
@@ -50,10 +58,10 @@ pub struct Meaning {
 /// What some steps want.
 #[derive(Clone, Copy, Default)]
 pub struct Means<'a> {
-    /// A new CA.
+    /// A new CA, for a step that [wants one](Contents::wants_new).
     pub made: Option<&'a Made>,
-    /// Who signed until the Secret was gone.
-    pub before: Option<&'a Signer>,
+    /// What the Secret held until it was gone.
+    pub before: Option<&'a Contents>,
 }
 
 impl Contents {
@@ -123,16 +131,22 @@ impl Contents {
         Ok((Held::Theirs { signing: signer.certificate().clone(), others }, signer))
     }
 
+    /// Whether a step wants a new CA, where `before` is what the Secret held until it was gone. Keys are made for nothing else.
+    pub fn wants_new(step: Step, before: Option<&Self>) -> bool {
+        match step {
+            Step::Make | Step::Prepare => true,
+            Step::Restore => before.is_some_and(|before| !before.data.contains_key(NEXT)),
+            Step::Trust | Step::Distrust | Step::Promote | Step::Retire => false,
+        }
+    }
+
     /// The contents after a step. Without what it wants a step changes nothing. What others keep in the Secret stays there.
     #[must_use]
     pub fn after(&self, step: Step, means: Means<'_>, times: &Times, now: Moment) -> Self {
         let mut after = self.clone();
         match (step, means.made, means.before) {
-            (Step::Make, Some(made), _) => after.sign_with(made, &[]),
-            (Step::Restore, Some(made), Some(before)) => {
-                after.sign_with(&before.made(), &[]);
-                after.lay_beside(made);
-            }
+            (Step::Make, Some(made), _) => after.succeed(made, times, now),
+            (Step::Restore, made, Some(before)) => after.put_back(before, made),
             (Step::Prepare, Some(made), _) => after.lay_beside(made),
             (Step::Trust, ..) => after.note(TRUSTED_SINCE, Some(now)),
             (Step::Distrust, ..) => after.note(TRUSTED_SINCE, None),
@@ -156,6 +170,19 @@ impl Contents {
         self.annotations.insert(OURS.to_owned(), SELF_MANAGED.to_owned());
     }
 
+    /// All that was there, so that whoever was trusted is trusted on; and the next CA, if it was not there yet.
+    fn put_back(&mut self, before: &Self, next: Option<&Made>) {
+        // A Secret may have been emptied, and not deleted.
+        self.data.retain(|_, value| !value.is_empty());
+        self.data.extend(before.data.clone());
+        self.annotations.extend(before.annotations.clone());
+        // What hooks carried then is looked at anew.
+        self.note(TRUSTED_SINCE, None);
+        if let Some(next) = next.filter(|_| !before.data.contains_key(NEXT)) {
+            self.lay_beside(next);
+        }
+    }
+
     fn lay_beside(&mut self, made: &Made) {
         if let Some(bundle) = self.data.get_mut(BUNDLE) {
             if !bundle.ends_with(b"\n") {
@@ -169,10 +196,18 @@ impl Contents {
     }
 
     fn promote(&mut self, times: &Times, now: Moment) {
-        let Held::Ours(Ours { signing, others, next: Some(next), .. }) = self.read().held else { return };
+        let Held::Ours(Ours { next: Some(next), .. }) = self.read().held else { return };
         let Some(key) = self.data.get(NEXT_KEY).and_then(|key| String::from_utf8(key.clone()).ok()) else { return };
-        let trusted: Vec<_> = std::iter::once(signing).chain(others).filter(|one| one.ends > now).collect();
-        self.sign_with(&Made { certificate: next, key }, &trusted);
+        self.succeed(&Made { certificate: next, key }, times, now);
+    }
+
+    /// From now on this one signs. Whoever did is trusted on for a while, also one that has ended: our clock may be wrong.
+    fn succeed(&mut self, made: &Made, times: &Times, now: Moment) {
+        let trusted = match self.read().held {
+            Held::Ours(Ours { signing, others, .. }) => [vec![signing], others].concat(),
+            _ => Vec::new(),
+        };
+        self.sign_with(made, &trusted);
         if !trusted.is_empty() {
             self.note(PREVIOUS_UNTIL, Some(now.saturating_add(times.farewell())));
         }

@@ -30,8 +30,6 @@ pub struct Signer {
     certificate: Certificate,
     /// Between it and the root, as PEM, itself first; empty for a root.
     between: String,
-    /// As it was read.
-    key: String,
 }
 
 impl fmt::Debug for Signer {
@@ -87,18 +85,12 @@ impl Signer {
         let issuer = Issuer::from_ca_cert_der(&CertificateDer::from(&*certificate.der), pair)
             .map_err(|error| format!("the certificate of the CA cannot be used: {error}"))?;
         let between = if is_root { String::new() } else { super::to_pem(chain) };
-        let key = String::from_utf8(key.to_vec()).map_err(|_| "expected PEM with a private key".to_owned())?;
-        Ok(Self { issuer: Arc::new(issuer), certificate, between, key })
+        Ok(Self { issuer: Arc::new(issuer), certificate, between })
     }
 
     /// The CA's own certificate.
     pub const fn certificate(&self) -> &Certificate {
         &self.certificate
-    }
-
-    /// The CA as it was made, to be stored again.
-    pub(crate) fn made(&self) -> Made {
-        Made { certificate: self.certificate.clone(), key: self.key.clone() }
     }
 
     /// Signs a certificate for these names, DNS names or addresses, with a new key. It ends before the CA does.

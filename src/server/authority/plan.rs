@@ -53,6 +53,11 @@ impl Held {
         };
         self.signing().into_iter().chain(next).chain(others).cloned().collect()
     }
+
+    /// Whether this is the next CA, and all hooks were found to carry it.
+    pub fn foretells(&self, ca: &Certificate) -> bool {
+        matches!(self, Self::Ours(Ours { next: Some(next), trusted_since: Some(_), .. }) if next == ca)
+    }
 }
 
 /// What the hooks that exist and are ours carry: a bundle for each.
@@ -69,9 +74,9 @@ impl Carried {
 /// What is to be done to the Secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Put a new CA there that signs at once.
+    /// Put a new CA there that signs at once. If there was one, it is trusted on: that it has ended one clock says, and others may not.
     Make,
-    /// Put back the CA that this replica signs with, and the next one beside it: somebody deleted the Secret.
+    /// Put back what this replica remembers of the Secret, and the next CA beside it: somebody deleted it.
     Restore,
     /// Lay the next CA beside the one that signs.
     Prepare,
@@ -88,24 +93,32 @@ pub enum Step {
 /// What this replica can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Replica {
-    /// Whether it leads. Only the leader exchanges a CA; one that is not there, or has ended, anybody replaces.
+    /// Whether it leads. Only the leader exchanges a CA, also one that has ended: whose clock is ahead would do it too early, and nobody
+    /// else tells hooks of the new one. What is not there anybody replaces.
     pub leads: bool,
-    /// When the CA ends that it remembers to have signed with, and could put back.
-    pub remembers_until: Option<Moment>,
+    /// Whether it remembers a CA of ours, and could put it back.
+    pub remembers: bool,
+    /// Since when it finds no CA in the Secret, if it finds none.
+    pub missing_since: Option<Moment>,
 }
+
+/// How long the others leave it to the leader to put a CA where there was one, in seconds.
+const LEADERS_TURN: i64 = 5;
+/// How long it is left to whoever remembers what was there.
+const WITNESSES_TURN: i64 = 10;
 
 /// What to do to the Secret now, if anything; else when something will be to do at the latest, if that is known. `carried` is `None` where
 /// not all hooks could be read.
 pub fn next(held: &Held, carried: Option<&Carried>, replica: Replica, times: &Times, now: Moment) -> Result<Step, Option<Moment>> {
     let ours = match held {
-        Held::Nothing if replica.remembers_until.is_some_and(|ends| ends > now) => return Ok(Step::Restore),
-        Held::Nothing => return Ok(Step::Make),
+        Held::Nothing => return vacancy(carried, replica, now),
         Held::Theirs { .. } | Held::Unusable(_) => return Err(None),
         Held::Ours(ours) => ours,
     };
     if ours.signing.ends <= now {
         // Nothing that it signed is believed any more: nobody need be waited for.
-        return Ok(if ours.next.as_ref().is_some_and(|next| next.ends > now) { Step::Promote } else { Step::Make });
+        let step = if ours.next.as_ref().is_some_and(|next| next.ends > now) { Step::Promote } else { Step::Make };
+        return if replica.leads { Ok(step) } else { Err(None) };
     }
     let due = [retirement(ours, now), exchange(ours, &held.bundle(), carried, times, now)];
     let at_the_latest = |due: &[Result<Step, Option<Moment>>]| due.iter().filter_map(|due| due.err().flatten()).min();
@@ -114,6 +127,15 @@ pub fn next(held: &Held, carried: Option<&Carried>, replica: Replica, times: &Ti
         Some(_) => Err(Some(ours.signing.ends)),
         None => Err(at_the_latest(&due).into_iter().chain([ours.signing.ends]).min()),
     }
+}
+
+/// Where there is no CA. A hook that carries one says that there was one: then whoever knows less of it than the leader waits for the
+/// leader, and who has only just started, for all the others. Where no hook does, whoever comes first makes one.
+fn vacancy(carried: Option<&Carried>, replica: Replica, now: Moment) -> Result<Step, Option<Moment>> {
+    let (step, pause) = if replica.remembers { (Step::Restore, LEADERS_TURN) } else { (Step::Make, WITNESSES_TURN) };
+    let is_first = step == Step::Make && carried.is_some_and(|carried| carried.0.iter().all(Vec::is_empty));
+    let turn = replica.missing_since.unwrap_or(now).saturating_add(pause);
+    if replica.leads || is_first || turn <= now { Ok(step) } else { Err(Some(turn)) }
 }
 
 fn retirement(ours: &Ours, now: Moment) -> Result<Step, Option<Moment>> {
@@ -178,8 +200,8 @@ pub struct Signing<'a> {
     pub ca: &'a Certificate,
     /// All that the Secret says to trust.
     pub bundle: &'a [Certificate],
-    /// Whether it is exchanged by this plan, and not by somebody.
-    pub is_ours: bool,
+    /// Whether it [was foretold](Held::foretells). One that somebody put there was not, nor one in the place of one that had ended.
+    pub is_foretold: bool,
     /// Whether the Secret was read just now. A CA of an hour ago may have been exchanged, and its certificates be refused before they
     /// end.
     pub is_fresh: bool,
@@ -201,9 +223,9 @@ pub fn renews(leaf: Option<&Leaf>, signing: &Signing<'_>, times: &Times, now: Mo
         let is_longer = signing.ca.ends.min(now.saturating_add(times.leaf)) > leaf.ends;
         return is_longer && (leaf.overdue() <= now || (signing.is_fresh && leaf.due() <= now));
     }
-    // As the plan goes, the old one is trusted for a while after it has signed, and the new one before it does. Any other change
-    // somebody made by hand: then the hooks have to know first.
-    let is_planned = signing.is_ours && signing.bundle.contains(&leaf.by);
+    // As the plan goes, the old one is trusted for a while after it has signed, and the new one before it does. After any other
+    // change the hooks have to know first.
+    let is_planned = signing.is_foretold && signing.bundle.contains(&leaf.by);
     let is_settled = signing.trusted_since.is_some_and(|since| since.saturating_add(times.settle) <= now);
     is_planned || is_settled || leaf.overdue() <= now
 }

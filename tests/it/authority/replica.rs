@@ -5,8 +5,9 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
 use outrigger::{
+    base::installation::DEFINITIONS,
     cluster::{
-        bundles::{Bundles, Callees, DEFINITIONS},
+        bundles::{Bundles, Callees},
         lease::Term,
         secret::OneSecret,
     },
@@ -144,8 +145,17 @@ impl Replica {
         Self::whose(world, |_| Fate::GOOD)
     }
 
+    /// One whose clock is ahead by so many seconds.
+    pub(crate) fn ahead(world: &World, seconds: i64) -> Self {
+        Self::with(world, |_| Fate::GOOD, seconds)
+    }
+
     /// One whose requests fare as `fate` says.
     pub(crate) fn whose(world: &World, fate: impl Fn(&Asked) -> Fate + Send + Sync + 'static) -> Self {
+        Self::with(world, fate, 0)
+    }
+
+    fn with(world: &World, fate: impl Fn(&Asked) -> Fate + Send + Sync + 'static, ahead: i64) -> Self {
         let client = world.api.client(fate);
         let (begin, stop, leadership) = (world.begin, CancellationToken::new(), watch::Sender::default());
         let callees = Callees {
@@ -161,7 +171,7 @@ impl Replica {
             names: vec!["outrigger-webhook.own.svc".to_owned()],
             times: TIMES,
             provider: provider(),
-            wall: Arc::new(move || Timestamp::from_second(START + i64::try_from(begin.elapsed().as_secs()).unwrap()).unwrap()),
+            wall: Arc::new(move || Timestamp::from_second(START + ahead + i64::try_from(begin.elapsed().as_secs()).unwrap()).unwrap()),
             metrics: Arc::new(Metrics::new()),
             readiness: Readiness::default(),
         };
@@ -170,6 +180,15 @@ impl Replica {
         let bell = managed.bell.clone();
         let task = TaskTracker::new().spawn(managed.run(leadership.subscribe(), stop.clone()));
         Self { serving, metrics, readiness, bell, leadership, stop, task, verified: Mutex::default() }
+    }
+
+    /// Another one does.
+    pub(crate) fn leads_no_more(&self) {
+        self.leadership.send_replace(None);
+    }
+
+    pub(crate) fn stops(&self) {
+        self.stop.cancel();
     }
 
     pub(crate) fn leads(self) -> Self {

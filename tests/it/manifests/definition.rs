@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::Path};
 
 use outrigger::{
-    base::definition::Conversion,
+    base::{definition::Conversion, installation::DEFINITIONS},
     manifests::{Rendering, files},
     sidecarset::schema::definition,
 };
@@ -31,6 +31,24 @@ const KEYWORDS: [&str; 14] = [
     "x-kubernetes-validations",
 ];
 const PRESERVE: &str = "x-kubernetes-preserve-unknown-fields";
+
+/// Their names stand in one place, and the server looks for them there.
+#[test]
+fn each_definition_is_called_as_the_server_calls_it() {
+    let files = files(&Rendering::default()).unwrap();
+    for name in DEFINITIONS {
+        let definition = the_one(&files, &Path::new("crds").join(format!("{name}.yaml")));
+        let (group, plural) = (&definition["spec"]["group"], &definition["spec"]["names"]["plural"]);
+        assert_eq!(
+            (&definition["metadata"]["name"], format!("{}.{}", plural.as_str().unwrap(), group.as_str().unwrap())),
+            (&json!(name), name.to_owned())
+        );
+    }
+    assert_eq!(
+        files.iter().filter(|file| file.path.starts_with("crds") && !file.path.ends_with("kustomization.yaml")).count(),
+        DEFINITIONS.len()
+    );
+}
 
 #[test]
 fn both_versions_are_served_and_the_newer_one_is_stored() {

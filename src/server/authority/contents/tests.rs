@@ -52,18 +52,60 @@ fn a_whole_exchange_is_written_as_it_is_meant() {
 
 #[test]
 fn a_deleted_secret_is_put_back_with_the_next_ca_beside_it() {
-    let (signer, next) = (FIRST.read().signer.unwrap(), made(20));
-    let restored = Contents::default().after(Step::Restore, Means { made: Some(&next), before: Some(&signer) }, &TIMES, START + 20);
-    let Held::Ours(ours) = held(&restored) else { panic!("{restored:?}") };
-    assert_eq!((&ours.signing, ours.next.as_ref()), (signer.certificate(), Some(&next.certificate)));
+    let next = made(20);
+    let emptied = [BUNDLE, KEY, NEXT, NEXT_KEY].map(|name| (name, ""));
+    for gone in [Contents::default(), secret(&emptied)] {
+        let restored = gone.after(Step::Restore, Means { made: Some(&next), before: Some(&FIRST) }, &TIMES, START + 20);
+        let Held::Ours(ours) = held(&restored) else { panic!("{restored:?}") };
+        assert_eq!((Some(&ours.signing), ours.next.as_ref()), (held(&FIRST).signing(), Some(&next.certificate)));
+    }
 }
 
 #[test]
-fn a_ca_that_ends_while_it_is_exchanged_is_trusted_no_more() {
+fn of_a_deleted_secret_all_is_put_back_that_was_trusted_and_the_next_ca_that_was_there() {
+    let mut before = with(&FIRST, "note", b"kept");
+    for (number, step) in (1..).zip([Step::Prepare, Step::Promote, Step::Prepare, Step::Trust]) {
+        before = before.after(step, with_new(&made(number)), &TIMES, START + number);
+    }
+    assert!(!Contents::wants_new(Step::Restore, Some(&before)));
+    for made in [None, Some(&made(20))] {
+        let restored = Contents::default().after(Step::Restore, Means { made, before: Some(&before) }, &TIMES, START + 20);
+        let (Held::Ours(ours), Held::Ours(was)) = (held(&restored), held(&before)) else { panic!("{restored:?}") };
+        assert_eq!((was.others.len(), was.next.is_some(), was.trusted_since), (1, true, Some(START + 4)));
+        assert_eq!(ours, Ours { trusted_since: None, ..was }, "whether hooks carry it is asked anew");
+        assert_eq!(restored.data, before.data);
+    }
+}
+
+#[test]
+fn a_new_ca_is_made_only_for_steps_that_put_one_there() {
+    let wanting = [Step::Make, Step::Restore, Step::Prepare, Step::Trust, Step::Distrust, Step::Promote, Step::Retire]
+        .into_iter()
+        .filter(|step| Contents::wants_new(*step, Some(&FIRST)));
+    assert_eq!(wanting.collect::<Vec<_>>(), [Step::Make, Step::Restore, Step::Prepare]);
+}
+
+#[test]
+fn what_is_printed_shows_no_key() {
+    let shown = format!("{:?}", *FIRST);
+    assert!(shown.contains("ca.key") && shown.contains("self-managed"), "{shown}");
+    let bytes = format!("{:?}", FIRST.data[KEY]);
+    assert!(!shown.contains("PRIVATE") && !shown.contains(&bytes[1..40]), "{shown}");
+}
+
+#[test]
+fn a_ca_that_has_ended_is_trusted_on_for_a_while_for_our_clock_may_be_wrong() {
+    let (first, now) = (held(&FIRST), START + 12_001);
     let prepared = FIRST.after(Step::Prepare, with_new(&made(8_000)), &TIMES, START + 8_000);
-    let promoted = prepared.after(Step::Promote, Means::default(), &TIMES, START + 12_001);
-    let Held::Ours(ours) = held(&promoted) else { panic!("{promoted:?}") };
-    assert_eq!((ours.others, ours.others_until, ours.next), (vec![], None, None));
+    let promoted = prepared.after(Step::Promote, Means::default(), &TIMES, now);
+    let replaced = FIRST.after(Step::Make, with_new(&made(12_001)), &TIMES, now);
+    for after in [promoted, replaced] {
+        let Held::Ours(ours) = held(&after) else { panic!("{after:?}") };
+        assert_eq!((ours.others.as_slice(), ours.next), (first.bundle().as_slice(), None));
+        assert_eq!(ours.others_until, Some(now + TIMES.farewell()));
+        let Held::Ours(ours) = held(&after.after(Step::Retire, Means::default(), &TIMES, now + TIMES.farewell())) else { panic!() };
+        assert_eq!((ours.others, ours.others_until), (vec![], None));
+    }
 }
 
 #[test]

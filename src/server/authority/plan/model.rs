@@ -50,6 +50,7 @@ struct Server {
     known: Option<Held>,
     leaf: Option<Leaf>,
     trusted_since: Option<Moment>,
+    is_foretold: bool,
     /// From when on it is called.
     called_from: Option<Moment>,
     /// When the last leaf ends that was signed by what the Secret said at that moment.
@@ -114,10 +115,12 @@ impl World {
         server.trusted_since = if is_trusted { server.trusted_since.or(Some(self.now)) } else { None };
         if server.known.as_ref().and_then(Held::signing) != Some(&signing) {
             server.trusted_since = is_trusted.then_some(self.now);
+            server.is_foretold = server.known.as_ref().is_some_and(|known| known.foretells(&signing));
         }
         server.known = Some(held.clone());
         let bundle = held.bundle();
-        let about = Signing { ca: &signing, bundle: &bundle, is_ours: true, is_fresh: true, trusted_since: server.trusted_since };
+        let (is_foretold, trusted_since) = (server.is_foretold, server.trusted_since);
+        let about = Signing { ca: &signing, bundle: &bundle, is_foretold, is_fresh: true, trusted_since };
         if renews(server.leaf.as_ref(), &about, &TIMES, self.now) {
             let ends = signing.ends.min(self.now + TIMES.leaf);
             server.leaf = Some(Leaf { by: signing, issued: self.now, ends });
@@ -133,7 +136,7 @@ impl World {
         let pass = &self.servers[who].pass;
         let (Some(hooks), Some((held, version))) = (&pass.hooks, &pass.secret) else { return false };
         let carried = Carried(hooks.iter().map(|(bundle, _)| bundle.clone()).collect());
-        let replica = Replica { leads: self.leads[who], remembers_until: None };
+        let replica = Replica { leads: self.leads[who], remembers: false, missing_since: None };
         let Ok(step) = next(held, Some(&carried), replica, &TIMES, self.now) else { return false };
         if *version == self.secret.1 {
             self.made += 1;
@@ -182,7 +185,7 @@ impl World {
         server.pass = Pass::default();
         let Some(held) = server.known.clone() else { return };
         let (Some(signing), bundle) = (held.signing(), held.bundle()) else { return };
-        let about = Signing { ca: signing, bundle: &bundle, is_ours: true, is_fresh: false, trusted_since: None };
+        let about = Signing { ca: signing, bundle: &bundle, is_foretold: server.is_foretold, is_fresh: false, trusted_since: None };
         if renews(server.leaf.as_ref(), &about, &TIMES, self.now) {
             server.leaf = Some(Leaf { by: signing.clone(), issued: self.now, ends: signing.ends.min(self.now + TIMES.leaf) });
         }
@@ -279,8 +282,14 @@ proptest! {
 fn a_ca_that_signs_before_it_is_known_is_caught() {
     let mut world = World::new();
     quiet(&mut world, 8_000).unwrap();
-    let signing = ca(200, world.now);
-    world.secret = (Held::Ours(Ours { signing, others: world.secret.0.bundle(), others_until: None, next: None, trusted_since: None }), 99);
+    let (old, signing) = (world.secret.0.signing().unwrap().clone(), ca(200, world.now));
+    let alone = Ours { signing: old.clone(), others: Vec::new(), others_until: None, next: None, trusted_since: None };
+    // Somebody has noted that it is known, though no hook has heard of it.
+    let noted = Held::Ours(Ours { next: Some(signing.clone()), trusted_since: Some(world.now), ..alone.clone() });
+    for server in &mut world.servers {
+        server.known = Some(noted.clone());
+    }
+    world.secret = (Held::Ours(Ours { signing, others: vec![old], ..alone }), 99);
     let found = quiet(&mut world, 400).unwrap_err();
     assert!(found.contains("serves what"), "{found}");
 }

@@ -11,17 +11,18 @@ pub(super) fn ca(number: u8, begins: Moment) -> Certificate {
 pub(in super::super) fn stepped(held: &Held, step: Step, made: &Certificate, times: &Times, now: Moment) -> Held {
     let alone = |signing: Certificate| Ours { signing, others: Vec::new(), others_until: None, next: None, trusted_since: None };
     let Held::Ours(ours) = held.clone() else { return Held::Ours(alone(made.clone())) };
+    let after = |signing: Certificate| Ours {
+        others: [vec![ours.signing.clone()], ours.others.clone()].concat(),
+        others_until: Some(now + times.farewell()),
+        ..alone(signing)
+    };
     Held::Ours(match step {
-        Step::Make => alone(made.clone()),
+        Step::Make => after(made.clone()),
         Step::Restore => Ours { next: Some(made.clone()), ..alone(ours.signing) },
         Step::Prepare => Ours { next: Some(made.clone()), trusted_since: None, ..ours },
         Step::Trust => Ours { trusted_since: Some(now), ..ours },
         Step::Distrust => Ours { trusted_since: None, ..ours },
-        Step::Promote => {
-            let others: Vec<_> = std::iter::once(ours.signing).chain(ours.others).filter(|one| one.ends > now).collect();
-            let until = Some(now + times.farewell()).filter(|_| !others.is_empty());
-            Ours { others, others_until: until, ..alone(ours.next.unwrap()) }
-        }
+        Step::Promote => after(ours.next.clone().unwrap()),
         Step::Retire => Ours { others: Vec::new(), others_until: None, ..ours },
     })
 }
@@ -30,8 +31,8 @@ fn alone(signing: Certificate) -> Ours {
     Ours { signing, others: Vec::new(), others_until: None, next: None, trusted_since: None }
 }
 
-const LEADER: Replica = Replica { leads: true, remembers_until: None };
-const FOLLOWER: Replica = Replica { leads: false, remembers_until: None };
+const LEADER: Replica = Replica { leads: true, remembers: false, missing_since: None };
+const FOLLOWER: Replica = Replica { leads: false, remembers: false, missing_since: None };
 
 fn all_carry(held: &Held) -> Carried {
     Carried(vec![held.bundle(), held.bundle()])
@@ -44,10 +45,29 @@ fn step(held: &Held, carried: &Carried, replica: Replica, now: Moment) -> Result
 #[test]
 fn what_is_not_there_any_replica_makes() {
     for replica in [LEADER, FOLLOWER] {
-        assert_eq!(step(&Held::Nothing, &Carried::default(), replica, 0), Ok(Step::Make));
-        let remembers = |until| Replica { remembers_until: Some(until), ..replica };
-        assert_eq!(step(&Held::Nothing, &Carried::default(), remembers(10), 9), Ok(Step::Restore));
-        assert_eq!(step(&Held::Nothing, &Carried::default(), remembers(10), 10), Ok(Step::Make));
+        for bare in [Carried::default(), Carried(vec![Vec::new(), Vec::new()])] {
+            assert_eq!(step(&Held::Nothing, &bare, replica, 0), Ok(Step::Make));
+        }
+    }
+}
+
+#[test]
+fn what_is_not_there_any_more_the_leader_puts_back_and_others_if_it_does_not() {
+    let carried = Carried(vec![Vec::new(), vec![ca(1, 0)]]);
+    let remembers = |replica| Replica { remembers: true, ..replica };
+    let found = |replica, carried, now| next(&Held::Nothing, carried, Replica { missing_since: Some(100), ..replica }, &TIMES, now);
+    // Also one that has ended: what clocks say of it may be wrong, and it is replaced as any other.
+    for now in [100, 1_000_000] {
+        assert_eq!(found(LEADER, Some(&carried), now), Ok(Step::Make));
+        assert_eq!(found(remembers(LEADER), Some(&carried), now), Ok(Step::Restore));
+    }
+    for carried in [Some(&carried), None] {
+        assert_eq!(found(FOLLOWER, carried, 109), Err(Some(110)), "others may remember");
+        assert_eq!(found(FOLLOWER, carried, 110), Ok(Step::Make));
+    }
+    for carried in [Some(&carried), Some(&Carried::default()), None] {
+        assert_eq!(found(remembers(FOLLOWER), carried, 104), Err(Some(105)), "the leader may remember more");
+        assert_eq!(found(remembers(FOLLOWER), carried, 105), Ok(Step::Restore));
     }
 }
 
@@ -108,15 +128,27 @@ fn a_note_from_the_future_is_written_anew() {
 }
 
 #[test]
-fn a_ca_that_has_ended_is_replaced_at_once_by_any_replica() {
-    for replica in [LEADER, FOLLOWER] {
-        let held = Held::Ours(alone(ca(1, 0)));
-        assert_eq!(step(&held, &all_carry(&held), replica, 12_000), Ok(Step::Make));
-        // The next one was there, but the cluster slept.
-        let held = Held::Ours(Ours { next: Some(ca(2, 8_000)), ..alone(ca(1, 0)) });
-        assert_eq!(step(&held, &Carried(vec![vec![]]), replica, 12_000), Ok(Step::Promote));
-        assert_eq!(step(&held, &Carried(vec![vec![]]), replica, 20_000), Ok(Step::Make));
+fn a_ca_that_has_ended_is_replaced_at_once_and_by_the_leader_alone() {
+    let only = Held::Ours(alone(ca(1, 0)));
+    // The next one was there, but the cluster slept.
+    let prepared = Held::Ours(Ours { next: Some(ca(2, 8_000)), ..alone(ca(1, 0)) });
+    for (held, now, expected) in [(&only, 12_000, Step::Make), (&prepared, 12_000, Step::Promote), (&prepared, 20_000, Step::Make)] {
+        for carried in [all_carry(held), Carried(vec![vec![]])] {
+            assert_eq!(step(held, &carried, LEADER, now), Ok(expected));
+            // Its clock may be days ahead.
+            assert_eq!(step(held, &carried, FOLLOWER, now), Err(None));
+            assert_eq!(step(held, &carried, Replica { remembers: true, ..FOLLOWER }, now + 100_000), Err(None));
+        }
     }
+}
+
+#[test]
+fn only_a_ca_that_all_hooks_carry_is_foretold() {
+    let noted = Held::Ours(Ours { next: Some(ca(2, 8_000)), trusted_since: Some(8_100), ..alone(ca(1, 0)) });
+    assert_eq!([1, 2, 3].map(|number| noted.foretells(&ca(number, 8_000))), [false, true, false]);
+    assert!(!noted.foretells(&ca(1, 0)));
+    let prepared = Held::Ours(Ours { next: Some(ca(2, 8_000)), ..alone(ca(1, 0)) });
+    assert!(!prepared.foretells(&ca(2, 8_000)) && !Held::Nothing.foretells(&ca(2, 8_000)));
 }
 
 #[test]
@@ -126,7 +158,7 @@ fn others_that_somebody_added_stay() {
 }
 
 fn signing<'a>(ca: &'a Certificate, bundle: &'a [Certificate]) -> Signing<'a> {
-    Signing { ca, bundle, is_ours: true, is_fresh: true, trusted_since: None }
+    Signing { ca, bundle, is_foretold: true, is_fresh: true, trusted_since: None }
 }
 
 #[test]
@@ -156,8 +188,8 @@ fn a_ca_that_was_exchanged_by_plan_signs_at_once_and_any_other_when_the_hooks_kn
     let leaf = Leaf { by: old.clone(), issued: 0, ends: 1_200 };
     let both = [new.clone(), old.clone()];
     assert!(renews(Some(&leaf), &signing(&new, &both), &TIMES, 1));
-    let given = Signing { is_ours: false, ..signing(&new, &both) };
-    assert!(!renews(Some(&leaf), &given, &TIMES, 1), "somebody named both; the hooks do not yet");
+    let given = Signing { is_foretold: false, ..signing(&new, &both) };
+    assert!(!renews(Some(&leaf), &given, &TIMES, 1), "somebody named both, or the leader's clock is ahead; the hooks do not know yet");
     assert!(renews(Some(&leaf), &Signing { trusted_since: Some(10), ..given }, &TIMES, 70));
     let only = [new.clone()];
     let by_hand = |trusted_since, now| renews(Some(&leaf), &Signing { trusted_since, ..signing(&new, &only) }, &TIMES, now);
