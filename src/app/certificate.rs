@@ -89,7 +89,7 @@ impl Running {
         };
         managed.expect();
         self.tasks.spawn(managed.run(self.leadership.subscribe(), self.stop.clone()));
-        self.tasks.spawn(wake::wake(secret, bundles, bell, self.stop.clone()));
+        self.tasks.spawn(wake::wake(secret, bundles, bell, self.metrics.watches.clone(), self.stop.clone()));
         Ok(serving)
     }
 }

@@ -21,17 +21,32 @@ use super::{
     secret::OneSecret,
     watch::Pauses,
 };
+use crate::telemetry::metrics::WatchMetrics;
 
 /// What may not be watched is tried again after a second, then after two, and so on up to this. Rights that are given with the rest of
 /// an installation come a moment later; whoever never gets them also looks from time to time.
 const LONGEST: Duration = Duration::from_mins(1);
 
-/// Rings whenever one of these objects changes, until `stop`. Only their metadata comes over the wire.
-pub async fn wake(secret: OneSecret, bundles: Bundles, bell: Arc<Notify>, stop: CancellationToken) {
-    let secrets = Api::namespaced_with(secret.client, &secret.namespace, &ApiResource::erase::<Secret>(&()));
-    let carriers = bundles.carriers().into_iter().map(|carrier| (every(&bundles, &carrier), carrier.name));
-    let all = std::iter::once((secrets, secret.name)).chain(carriers);
-    join_all(all.map(|(api, name)| follow(api, name, &bell, &stop))).await;
+/// One object that is watched.
+struct Watched {
+    /// All objects of its kind.
+    every: Api<PartialObjectMeta<DynamicObject>>,
+    /// The plural of its kind.
+    plural: String,
+    name: String,
+}
+
+/// Rings whenever one of these objects changes, until `stop`. Only their metadata comes over the wire. Interruptions are counted in
+/// `watches`, under the name by which it is noted there what each watch hears.
+pub async fn wake(secret: OneSecret, bundles: Bundles, bell: Arc<Notify>, watches: WatchMetrics, stop: CancellationToken) {
+    let kind = ApiResource::erase::<Secret>(&());
+    let every_secret = Api::namespaced_with(secret.client, &secret.namespace, &kind);
+    let secret = Watched { every: every_secret, plural: kind.plural, name: secret.name };
+    let carriers = bundles.carriers().into_iter().map(|carrier| {
+        let plural = carrier.kind.names().2.to_owned();
+        Watched { every: every(&bundles, &carrier), plural, name: carrier.name }
+    });
+    join_all(std::iter::once(secret).chain(carriers).map(|watched| follow(watched, &bell, &watches, &stop))).await;
 }
 
 /// All objects of a carrier's kind.
@@ -42,9 +57,10 @@ fn every(bundles: &Bundles, carrier: &Carrier) -> Api<PartialObjectMeta<DynamicO
     Api::all_with(bundles.client.clone(), &ApiResource::from_gvk_with_plural(&kind, plural))
 }
 
-async fn follow(api: Api<PartialObjectMeta<DynamicObject>>, name: String, bell: &Notify, stop: &CancellationToken) {
-    let only = Config::default().fields(&format!("metadata.name={name}"));
-    let mut events = watcher(api, only).backoff(Pauses::default()).take_until(stop.cancelled()).boxed();
+async fn follow(watched: Watched, bell: &Notify, watches: &WatchMetrics, stop: &CancellationToken) {
+    let Watched { every, plural, name } = watched;
+    let (only, resource) = (Config::default().fields(&format!("metadata.name={name}")), format!("{plural}/{name}"));
+    let mut events = watcher(every, only).backoff(Pauses::default()).take_until(stop.cancelled()).boxed();
     let mut pause = Duration::from_secs(1);
     while let Some(event) = events.next().await {
         match event {
@@ -55,7 +71,8 @@ async fn follow(api: Api<PartialObjectMeta<DynamicObject>>, name: String, bell: 
                 pause = Duration::from_secs(1);
             }
             Err(error) => {
-                tracing::debug!(name, %error, "a watch was interrupted");
+                watches.restarted(&resource);
+                tracing::warn!(kind = resource, %error, "the watch was interrupted");
                 if is_refused(&error) {
                     drop(timeout(pause, stop.cancelled()).await);
                     pause = LONGEST.min(pause * 2);
@@ -73,3 +90,6 @@ fn is_refused(error: &watcher::Error) -> bool {
     };
     matches!(code, 401 | 403 | 404)
 }
+
+#[cfg(test)]
+mod tests;
