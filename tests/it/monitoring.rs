@@ -215,19 +215,31 @@ fn what_alerts_look_at_is_there_from_the_start() {
     );
 }
 
+/// Whether a selector looks at nothing but the job that our `ServiceMonitor` makes, or at what others tell.
+fn is_of_our_job(selector: &VectorSelector) -> bool {
+    let is_of_others = selector.name.as_deref().is_some_and(|name| OTHERS.contains(&name) && name != "up");
+    let is_job = |matcher: &&Matcher| (matcher.name.as_str(), matcher.value.as_str(), &matcher.op) == ("job", SCRAPED, &MatchOp::Equal);
+    is_of_others || selector.matchers.matchers.iter().filter(is_job).count() == 1
+}
+
 #[test]
-fn alerts_are_about_the_job_of_the_service_monitor_alone() {
-    let is_of_job = |selector: &VectorSelector| {
-        let matchers = selector.matchers.matchers.iter();
-        matchers.filter(|matcher| (matcher.name.as_str(), matcher.value.as_str(), &matcher.op) == ("job", SCRAPED, &MatchOp::Equal)).count()
-            == 1
-    };
-    for expression in expressions_of_alerts() {
-        for selector in selectors(&expression) {
-            let is_of_others = selector.name.as_deref().is_some_and(|name| OTHERS.contains(&name) && name != "up");
-            assert!(is_of_others || is_of_job(&selector), "{expression}: a shadow beside us hides or raises it");
-        }
+fn a_shadow_beside_us_is_neither_shown_nor_hides_or_raises_an_alert() {
+    for expression in expressions_of_the_dashboard().into_iter().chain(expressions_of_alerts()) {
+        let strange: Vec<_> = selectors(&expression).into_iter().filter(|selector| !is_of_our_job(selector)).collect();
+        assert!(strange.is_empty(), "{expression}: a shadow beside us is counted in: {strange:?}");
     }
+    let whose = |expression| is_of_our_job(&selectors(expression)[0]);
+    let lax = ["outrigger_ready", "outrigger_ready{job=~\"outrigger.*\"}", "up{namespace=\"a\"}"].map(whose);
+    assert_eq!((lax, whose("outrigger_ready{job=\"outrigger\"}")), ([false; 3], true));
+}
+
+#[test]
+fn namespaces_to_choose_from_are_those_of_our_job() {
+    let dashboard = dashboard();
+    let variables = dashboard["templating"]["list"].as_array().unwrap();
+    let query = variables.iter().find_map(|variable| variable["query"]["query"].as_str()).unwrap();
+    let (selector, label) = query.strip_prefix("label_values(").unwrap().strip_suffix(')').unwrap().rsplit_once(", ").unwrap();
+    assert!(is_of_our_job(&selectors(selector)[0]) && label == "namespace", "{query}");
 }
 
 #[test]
