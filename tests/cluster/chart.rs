@@ -116,7 +116,22 @@ pub(crate) async fn what_watches_us_can_come_with_the_chart(cluster: Arc<Cluster
     let templated = objects(&helm(plane, &on).await?)?;
     // Words in braces are for Prometheus and Grafana, and nobody else has put values there.
     let kustomized = kubectl(plane, &["kustomize", &committed("monitoring").display().to_string()]).await?;
-    the_same(&objects(&kustomized)?, &templated)
+    let mut wanted = objects(&kustomized)?;
+    the_same(&wanted, &templated)?;
+
+    // What an operator looks for stands on what it looks at, beside our own label.
+    let labelled = [&on[..], &["--set=monitoring.labels.release=stack"]].concat();
+    let templated = objects(&helm(plane, &labelled).await?)?;
+    let mut count = 0;
+    for ((kind, _, _), object) in &mut wanted {
+        if ["ServiceMonitor", "PrometheusRule"].contains(&kind.as_str()) {
+            let labels = object.pointer_mut("/metadata/labels").context("no labels")?;
+            *labels = json!({"app.kubernetes.io/name": "outrigger", "release": "stack"});
+            count += 1;
+        }
+    }
+    ensure!(count == 2, "{count} are for the operator");
+    the_same(&wanted, &templated)
 }
 
 pub(crate) async fn a_wrong_value_is_refused_by_its_name(cluster: Arc<Cluster>) -> Result<()> {
@@ -130,6 +145,7 @@ pub(crate) async fn a_wrong_value_is_refused_by_its_name(cluster: Arc<Cluster>) 
         // Without any, all ports would be allowed.
         ("networkPolicy.apiServerPorts=null", "at '/networkPolicy': missing property 'apiServerPorts'"),
         ("strict=true,replicas=0", "replicas: expected at least 1 where strict is true, found 0"),
+        ("monitoring.labels.release=7", "at '/monitoring/labels/release': got number, want string"),
         ("podLabels.app\\.kubernetes\\.io/name=web", "podLabels: expected labels beside ours, found app.kubernetes.io/name"),
     ] {
         let refused = helm(&cluster.plane, &["template", &chart, VERSION, "--set", value]).await;

@@ -18,3 +18,9 @@
 {{- fail "podLabels: expected labels beside ours, found app.kubernetes.io/name, by which Service and Deployment find the pods" }}
 {{- end }}
 {{- end }}
+
+{{- define "outrigger.labelled" -}}
+{{- $object := fromYaml .text }}
+{{- $_ := mergeOverwrite $object.metadata.labels (.labels | default dict) }}
+{{- toYaml $object }}
+{{- end }}
