@@ -8,8 +8,8 @@ use serde_json::json;
 
 use self::template::Template;
 use super::{
-    DEFINITIONS, File, HEADER, ManifestError, NAME, Rendering, SERVING_CERT, access, definitions, evictions, file, kustomize, network,
-    protection, server, webhooks, yaml,
+    DEFINITIONS, File, HEADER, ManifestError, NAME, Rendering, SERVING_CERT, access, definitions, evictions, file, kustomize, monitoring,
+    network, protection, server, webhooks, yaml,
 };
 use crate::{
     handlers::TABLE,
@@ -70,9 +70,9 @@ pub(super) fn files() -> Result<Vec<File>, ManifestError> {
         templates("cert-manager", &certificates(&rendering)?),
         templates("network-policy", &network_policy(&rendering)?),
         templates("monitoring", &[MONITORING.to_owned()]),
-        plain("monitoring/dashboard.json", include_str!("../../manifests/monitoring/dashboard.json")),
-        plain("monitoring/prometheus-rule.yaml", include_str!("../../manifests/monitoring/prometheus-rule.yaml")),
-        plain("monitoring/service-monitor.yaml", include_str!("../../manifests/monitoring/service-monitor.yaml")),
+        plain("monitoring/dashboard.json", monitoring::DASHBOARD),
+        plain("monitoring/prometheus-rule.yaml", monitoring::RULES),
+        plain("monitoring/service-monitor.yaml", monitoring::SERVICE_MONITOR),
     ];
     for (name, definition) in DEFINITIONS.iter().zip(definitions(&rendering)?) {
         files.push(templates(&format!("crds/{name}"), &[kept(name, &definition.text)?]));

@@ -25,12 +25,16 @@ fn base() -> Vec<Value> {
 fn every_file_of_the_base_and_of_a_component_is_named() {
     let rendered = all();
     let mut named: Vec<PathBuf> = Vec::new();
-    for folder in ["", "shadow"].iter().chain(&COMPONENTS) {
+    for folder in ["", "monitoring", "shadow"].iter().chain(&COMPONENTS) {
         let path = Path::new(folder).join("kustomization.yaml");
         let kustomization = the_one(rendered, &path);
         let resources = kustomization["resources"].as_array().into_iter().flatten();
         let patches = kustomization["patches"].as_array().into_iter().flatten().map(|patch| &patch["path"]);
-        named.extend(resources.chain(patches).map(|name| Path::new(folder).join(name.as_str().unwrap())));
+        let generated = kustomization["configMapGenerator"].as_array().into_iter().flatten();
+        let generated =
+            generated.flat_map(|map| map["files"].as_array().unwrap()).map(|file| file.as_str().unwrap().split_once('=').unwrap().1);
+        let all = resources.chain(patches).map(|name| name.as_str().unwrap()).chain(generated);
+        named.extend(all.map(|name| Path::new(folder).join(name)));
         named.push(path);
     }
     let paths = rendered.iter().map(|file| file.path.clone());
