@@ -3,7 +3,7 @@
 mod queue;
 mod told;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
@@ -20,7 +20,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 pub use self::queue::Queue;
-use self::told::{Telling, Told};
+use self::told::{Open, Telling, Told};
 use crate::{plan::Event, telemetry::metrics::Metrics};
 
 /// In whose name: whichever replica leads.
@@ -54,20 +54,22 @@ impl Teller {
     /// Tells what was not told already. Returns within two seconds; what cannot be told is only logged: nothing depends on it. It is tried
     /// again when it happens next.
     pub async fn tell(&self, events: &[Event], now: Timestamp) {
-        let tellings: Vec<_> = {
+        let mut tellings: Vec<_> = {
             let (mut told, at) = (self.told.lock(), Instant::now());
             let look = |(number, event): (usize, &Event)| (event.clone(), told.look(event, at, || name(event, now, number)));
             events.iter().enumerate().map(look).collect()
         };
+        // What needs no request comes first: it is settled even if the time is up before all others are.
+        tellings.sort_by_key(|(_, telling)| open_of(telling).is_some());
         let count = tellings.len();
-        let mut open = Open::of(self, tellings.iter().map(|(_, telling)| telling));
+        let mut untold = Untold::of(self, tellings.iter().map(|(_, telling)| telling));
         let tellings = tellings.into_iter().map(|(event, telling)| self.carry_out(event, telling, now));
         let mut answers = stream::iter(tellings).buffer_unordered(REQUESTS);
         let mut answered = 0;
         let all = async {
             while let Some((telling, outcome)) = answers.next().await {
                 self.metrics.events(outcome);
-                open.answered(&telling, outcome);
+                untold.answered(&telling, outcome);
                 answered += 1;
             }
         };
@@ -134,32 +136,40 @@ impl Teller {
     }
 }
 
-/// New events that are being told. Those that are not told when it is dropped, since they were refused, took too long, or nobody waits
-/// any more, count as not told.
-struct Open<'t> {
+/// What is being told. What is not told when it is dropped, since it was refused, took too long, or nobody waits any more, counts as not
+/// told.
+struct Untold<'t> {
     teller: &'t Teller,
-    names: BTreeSet<String>,
+    /// By the name of the event.
+    open: BTreeMap<String, Open>,
 }
 
-impl<'t> Open<'t> {
+impl<'t> Untold<'t> {
     fn of<'e>(teller: &'t Teller, tellings: impl Iterator<Item = &'e Telling>) -> Self {
-        let name = |telling: &Telling| if let Telling::New(name) = telling { Some(name.clone()) } else { None };
-        Self { teller, names: tellings.filter_map(name).collect() }
+        let open = tellings.filter_map(open_of).map(|(name, what)| (name.to_owned(), what));
+        Self { teller, open: open.collect() }
     }
 
     fn answered(&mut self, telling: &Telling, outcome: &str) {
-        if let Telling::New(name) = telling
-            && outcome != FAILED
-        {
-            self.names.remove(name);
+        if let Some((name, _)) = open_of(telling).filter(|_| outcome != FAILED) {
+            self.open.remove(name);
         }
     }
 }
 
-impl Drop for Open<'_> {
+impl Drop for Untold<'_> {
     fn drop(&mut self) {
         let mut told = self.teller.told.lock();
-        self.names.iter().for_each(|name| told.failed(name));
+        self.open.iter().for_each(|(name, what)| told.failed(name, *what));
+    }
+}
+
+/// What is open until the API server has answered: the name of the event, and what is told of it. Nothing if nothing is sent.
+fn open_of(telling: &Telling) -> Option<(&str, Open)> {
+    match telling {
+        Telling::New(name) => Some((name, Open::New)),
+        Telling::Again(name, _) => Some((name, Open::Again)),
+        Telling::Counted | Telling::Dropped => None,
     }
 }
 

@@ -139,6 +139,40 @@ async fn what_was_not_told_is_told_when_it_happens_next() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_count_that_was_not_told_is_told_half_a_minute_later() {
+    for end in [End::Refused(500), End::Refused(403), End::Hangs, End::Mute] {
+        let (server, metrics, first) = (ApiServer::default(), Arc::new(Metrics::new()), Arc::new(AtomicBool::new(true)));
+        let fate = move |asked: &Asked| Fate::of(if asked.is(COUNT) && first.swap(false, Ordering::Relaxed) { end } else { End::Answered });
+        let teller = Teller::new(server.client(fate), metrics.clone());
+        // A namespace that refuses is left alone for longer.
+        let retry = if end == End::Refused(403) { 60 } else { 30 };
+        for (pause, outcomes) in [(0, (0, 1, 0)), (600, (1, 1, 0)), (retry - 5, (1, 1, 1)), (5, (1, 2, 1)), (retry, (1, 2, 2))] {
+            advance(Duration::from_secs(pause)).await;
+            teller.tell(&[event("web-1", "no")], Timestamp::UNIX_EPOCH).await;
+            let met = (outcome(&metrics, "failed"), outcome(&metrics, "told"), outcome(&metrics, "counted"));
+            assert_eq!(met, outcomes, "{end:?} {pause}");
+        }
+        let stored = server.all("events");
+        assert_eq!((stored.len(), stored[0]["series"]["count"].as_i64()), (1, Some(4)), "{end:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_needs_no_request_has_not_failed_when_the_time_is_up() {
+    let (server, metrics) = (ApiServer::default(), Arc::new(Metrics::new()));
+    let hangs = |asked: &Asked| Fate::of(if asked.body["regarding"]["name"] == "known" { End::Answered } else { End::Hangs });
+    let teller = Teller::new(server.client(hangs), metrics.clone());
+    teller.tell(&[event("known", "no")], Timestamp::UNIX_EPOCH).await;
+    let mut batch: Vec<_> = (0..40).map(|number| event(&format!("web-{number}"), "no")).collect();
+    batch.extend([event("known", "no"), event("known", "no")]);
+    batch.extend((0..12).map(|number| event("web-0", &"x".repeat(number + 1))));
+    teller.tell(&batch, Timestamp::UNIX_EPOCH).await;
+    let met = ["told", "counted", "dropped", "failed"].map(|word| outcome(&metrics, word));
+    // Of one object ten are told; the one with the others' words is among them.
+    assert_eq!(met, [1, 2, 3, 40 + 9]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_nobody_waited_for_was_not_told() {
     let (server, metrics, first) = (ApiServer::default(), Arc::new(Metrics::new()), Arc::new(AtomicBool::new(true)));
     let fate = move |_: &_| Fate::of(if first.swap(false, Ordering::Relaxed) { End::Hangs } else { End::Answered });

@@ -40,8 +40,8 @@ struct Entry {
     count: i32,
     /// When it was told, or when that was tried.
     told: Instant,
-    /// It could not be told.
-    is_open: bool,
+    /// What of it could not be told.
+    open: Option<Open>,
     happened: Instant,
 }
 
@@ -56,6 +56,15 @@ pub(super) enum Telling {
     Counted,
     /// Too much was told already, or its namespace takes no events.
     Dropped,
+}
+
+/// What could not be told, and is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Open {
+    /// That it has happened: the cluster may not have the event.
+    New,
+    /// How often it has: the event is there.
+    Again,
 }
 
 /// What was told, and when.
@@ -99,7 +108,7 @@ impl Told {
         }
         *told += 1;
         let name = name();
-        self.topics.insert(topic, Entry { words, name: name.clone(), count: 1, told: now, is_open: false, happened: now });
+        self.topics.insert(topic, Entry { words, name: name.clone(), count: 1, told: now, open: None, happened: now });
         Telling::New(name)
     }
 
@@ -108,10 +117,10 @@ impl Told {
         self.topics.retain(|_, entry| entry.name != name);
     }
 
-    /// An event could not be told: it is tried again when it happens next, though not at once.
-    pub(super) fn failed(&mut self, name: &str) {
+    /// This could not be told of an event: it is tried again when it happens next, though not at once.
+    pub(super) fn failed(&mut self, name: &str, what: Open) {
         for entry in self.topics.values_mut().filter(|entry| entry.name == name) {
-            entry.is_open = true;
+            entry.open = Some(what);
         }
     }
 
@@ -142,15 +151,15 @@ impl Entry {
     fn happened(&mut self, now: Instant, is_silent: bool) -> Telling {
         self.count = self.count.saturating_add(1);
         self.happened = now;
-        let pause = if self.is_open { RETRY_AFTER } else { AGAIN_AFTER };
+        let pause = if self.open.is_some() { RETRY_AFTER } else { AGAIN_AFTER };
         if is_silent || now.duration_since(self.told) < pause {
             return Telling::Counted;
         }
         self.told = now;
-        if std::mem::take(&mut self.is_open) {
-            return Telling::New(self.name.clone());
+        match self.open.take() {
+            Some(Open::New) => Telling::New(self.name.clone()),
+            Some(Open::Again) | None => Telling::Again(self.name.clone(), self.count),
         }
-        Telling::Again(self.name.clone(), self.count)
     }
 }
 

@@ -92,7 +92,7 @@ fn an_event_that_is_gone_is_new_when_it_happens_next() {
 fn what_could_not_be_told_is_told_when_it_happens_next_though_not_at_once() {
     let (mut told, now) = (Told::default(), Instant::now());
     told.look(&event("a", "one", true), now, || "n1".to_owned());
-    told.failed("n1");
+    told.failed("n1", Open::New);
     let mut look = |at| told.look(&event("a", "one", true), at, || panic!("it has a name"));
     assert_eq!(look(now + RETRY_AFTER / 2), Telling::Counted);
     assert_eq!(look(now + RETRY_AFTER), new("n1"));
@@ -101,10 +101,24 @@ fn what_could_not_be_told_is_told_when_it_happens_next_though_not_at_once() {
 }
 
 #[test]
+fn a_count_that_could_not_be_told_is_told_as_soon_as_an_event_would_be() {
+    let (mut told, now) = (Told::default(), Instant::now());
+    told.look(&event("a", "one", true), now, || "n1".to_owned());
+    let again = |count| Telling::Again("n1".to_owned(), count);
+    let look = |told: &mut Told, at| told.look(&event("a", "one", true), at, || panic!("it has a name"));
+    let first = now + AGAIN_AFTER;
+    assert_eq!(look(&mut told, first), again(2));
+    told.failed("n1", Open::Again);
+    assert_eq!(look(&mut told, first + RETRY_AFTER / 2), Telling::Counted);
+    assert_eq!(look(&mut told, first + RETRY_AFTER), again(4));
+    assert_eq!(look(&mut told, first + RETRY_AFTER * 2), Telling::Counted, "it is told now");
+}
+
+#[test]
 fn a_namespace_that_refuses_events_is_left_alone_for_a_while() {
     let (mut told, now) = (Told::default(), Instant::now());
     told.look(&event("a", "one", true), now, || "n1".to_owned());
-    told.failed("n1");
+    told.failed("n1", Open::New);
     told.refused("shop", now);
     let soon = now + SILENT_FOR - Duration::from_secs(1);
     let elsewhere = Event { about: Target { namespace: "other".to_owned(), ..event("c", "", true).about }, ..event("c", "", true) };
