@@ -51,11 +51,15 @@ pub(super) fn conflicts(pod: Pod<'_, '_>, selected: &[Selected<'_>], conflicts: 
     conflicts.iter().flat_map(of_one).collect()
 }
 
-/// The highest that lasts of a controller and all that is above it.
+/// The highest that lasts of a controller and all that is above it. A ReplicaSet that is not known lasts as little as a Job: it may be new,
+/// and the next one of a Deployment would have an event of its own again.
 fn lasting(owner: &Owner, namespace: &str, snapshot: &Snapshot<'_>) -> Option<Target> {
     let lineage = snapshot.lineage(namespace, owner);
     lineage.owners.iter().rev().find_map(|owner| {
         let kind = LASTING.into_iter().find(|kind| owner.is(kind.group, kind.kind))?;
+        if kind.kind == "ReplicaSet" && snapshot.workload(namespace, owner).is_none() {
+            return None;
+        }
         Some(Target { kind, namespace: namespace.to_owned(), name: owner.name.to_string(), uid: owner.uid.to_string() })
     })
 }

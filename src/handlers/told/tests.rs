@@ -68,7 +68,8 @@ fn told(decision: &Decision) -> Vec<String> {
 
 #[test]
 fn containers_that_meet_are_told_of_the_set_and_of_the_workload() {
-    let state = state(&[set("log", "main")], None);
+    let mut state = state(&[set("log", "main")], None);
+    state.apply_workload(workload("apps", "ReplicaSet", "web-1", None));
     let decision = decided(made(&state, |_| ()));
     let taken = "container main takes the place of the pod's own container of that name";
     assert_eq!(
@@ -97,20 +98,17 @@ fn of_conflict(state: &State, [api_version, kind, name]: [&str; 3]) -> (String, 
     (whose, others.into_iter().map(|Event { about, .. }| format!("{} {} {}", about.kind.kind, about.name, about.uid)).collect())
 }
 
-fn workload(group: &str, kind: &str, name: &str, above: Owner) -> Workload {
+fn workload(group: &str, kind: &str, name: &str, controller: Option<Owner>) -> Workload {
     let identity = Owner { group: group.into(), kind: kind.into(), name: name.into(), ..Owner::default() };
-    Workload { namespace: "shop".into(), identity, controller: Some(above), ..Workload::default() }
+    Workload { namespace: "shop".into(), identity, controller, ..Workload::default() }
 }
 
 #[test]
 fn of_conflicts_nothing_is_told_to_what_comes_and_goes() {
     let mut state = state(&[set("log", "main")], None);
-    let above = |group: &str, kind: &str, name: &str| Owner {
-        group: group.into(),
-        kind: kind.into(),
-        name: name.into(),
-        uid: format!("uid-{name}").as_str().into(),
-        ..Owner::default()
+    let above = |group: &str, kind: &str, name: &str| {
+        let uid = format!("uid-{name}").as_str().into();
+        Some(Owner { group: group.into(), kind: kind.into(), name: name.into(), uid, ..Owner::default() })
     };
     state.apply_job(workload("batch", "Job", "report-1", above("batch", "CronJob", "report")));
     state.apply_job(workload("batch", "Job", "report-2", above("batch", "CronJob", "report")));
@@ -124,6 +122,7 @@ fn of_conflicts_nothing_is_told_to_what_comes_and_goes() {
         (["batch/v1", "Job", "not-known"], "pods of namespace shop", vec![]),
         (["apps/v1", "ReplicaSet", "web-1"], "pods of Deployment shop/web", vec!["Deployment web uid-web"]),
         (["apps/v1", "ReplicaSet", "own-1"], "pods of ReplicaSet shop/own-1", vec!["ReplicaSet own-1 uid-owner"]),
+        (["apps/v1", "ReplicaSet", "new-1"], "pods of namespace shop", vec![]),
         (["apps/v1", "DaemonSet", "agent"], "pods of DaemonSet shop/agent", vec!["DaemonSet agent uid-owner"]),
     ] {
         assert_eq!(of_conflict(&state, controller), (whose.to_owned(), told.into_iter().map(str::to_owned).collect()));
