@@ -7,7 +7,9 @@ COPY src src
 COPY benches benches
 COPY tests tests
 COPY manifests manifests
-RUN cargo build --release --locked --bin outrigger
+# `--build-arg FEATURES=otlp`: traces.
+ARG FEATURES=""
+RUN cargo build --release --locked --bin outrigger --features "$FEATURES"
 RUN mkdir -p /image/usr/bin \
  && cp target/release/outrigger /image/usr/bin/outrigger \
  && ldd target/release/outrigger | grep -o '/[^ ]*' | xargs -I{} cp --parents --dereference {} /image

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::scheduling::v1::PriorityClass;
@@ -61,21 +62,30 @@ pub(crate) async fn every_component_can_be_applied_alone_and_all_together(estate
     only_restricted_pods_are_admitted(&estate).await
 }
 
-/// The commands that the documentation has in the code block below a heading.
-fn commands(heading: &str) -> Result<Vec<String>> {
+/// The first block of code in this language below a heading of the documentation.
+fn block(heading: &str, language: &str) -> Result<String> {
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/install.md"))?;
     let (_, below) = page.split_once(&format!("\n{heading}\n")).with_context(|| format!("no heading {heading}"))?;
-    let block = below.split("```").nth(1).context("no code block")?;
-    let commands: Vec<String> = block.lines().filter_map(|line| line.strip_prefix("$ ")).map(str::to_owned).collect();
+    let (_, block) = below.split_once(&format!("```{language}\n")).with_context(|| format!("no {language} below {heading}"))?;
+    Ok(block.split("```").next().unwrap_or_default().to_owned())
+}
+
+/// The commands below a heading.
+fn commands(heading: &str) -> Result<Vec<String>> {
+    let commands: Vec<String> = block(heading, "console")?.lines().filter_map(|line| line.strip_prefix("$ ")).map(str::to_owned).collect();
     ensure!(!commands.is_empty(), "no commands below {heading}");
     Ok(commands)
 }
 
-/// Runs them where the repository is.
-async fn run(estate: &Estate, commands: Vec<String>) -> Result<()> {
+/// Runs them where the manifests and the user's own folder are.
+async fn run(estate: &Estate, site: &Path, commands: Vec<String>) -> Result<()> {
     for command in commands {
-        let there = command.replace("manifests", &committed("").display().to_string()).replace("//", "/");
-        let words: Vec<&str> = there.split_whitespace().collect();
+        let in_site = |word: &str| match word.split('/').next() {
+            Some("manifests" | "production") => site.join(word).display().to_string(),
+            _ => word.to_owned(),
+        };
+        let words: Vec<String> = command.split_whitespace().map(in_site).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let (tool, args) = words.split_first().context("an empty command")?;
         ensure!(*tool == "kubectl", "{command}");
         kubectl(&estate.plane, args).await.with_context(|| command.clone())?;
@@ -85,15 +95,22 @@ async fn run(estate: &Estate, commands: Vec<String>) -> Result<()> {
 
 /// What the documentation says, word by word.
 pub(crate) async fn kubectl_installs_and_uninstalls_as_the_documentation_says(estate: Estate) -> Result<()> {
-    run(&estate, commands("## kubectl")?).await?;
+    let own = kustomization(&estate.plane, &[])?;
+    let site = own.parent().context("a kustomization in no folder")?;
+    fs::create_dir(site.join("production"))?;
+    fs::write(site.join("production/kustomization.yaml"), block("## kubectl", "yaml")?)?;
+    run(&estate, site, commands("## kubectl")?).await?;
+    let image = Api::<Deployment>::namespaced(estate.client(), NAMESPACE).get("outrigger").await?.spec.and_then(|spec| spec.template.spec);
+    let image = image.and_then(|pod| pod.containers.first()?.image.clone());
+    ensure!(image.as_deref() == Some("your.registry/outrigger:0.1.0"), "{image:?}");
     let sandbox = estate.sandbox("documented").await?;
     sandbox.apply_yaml(SET).await?;
     sandbox.apply_yaml(BUDGET).await?;
     injected(&sandbox).await?;
-    run(&estate, commands("## Verify")?).await?;
+    run(&estate, site, commands("## Verify")?).await?;
     // A second time changes nothing, and the authority stays where it was written.
-    run(&estate, commands("## kubectl")?).await?;
-    run(&estate, commands("### Uninstall with kubectl")?).await?;
+    run(&estate, site, commands("## kubectl")?).await?;
+    run(&estate, site, commands("### Uninstall with kubectl")?).await?;
     nothing_holds_anything_up(&sandbox).await
 }
 
