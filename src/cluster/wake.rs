@@ -46,7 +46,7 @@ pub async fn wake(secret: OneSecret, bundles: Bundles, bell: Arc<Notify>, watche
         let plural = carrier.kind.names().2.to_owned();
         Watched { every: every(&bundles, &carrier), plural, name: carrier.name }
     });
-    join_all(std::iter::once(secret).chain(carriers).map(|watched| follow(watched, &bell, &watches, &stop))).await;
+    join_all(std::iter::once(secret).chain(carriers).map(|object| follow(object, &bell, &watches, &stop))).await;
 }
 
 /// All objects of a carrier's kind.
@@ -57,8 +57,8 @@ fn every(bundles: &Bundles, carrier: &Carrier) -> Api<PartialObjectMeta<DynamicO
     Api::all_with(bundles.client.clone(), &ApiResource::from_gvk_with_plural(&kind, plural))
 }
 
-async fn follow(watched: Watched, bell: &Notify, watches: &WatchMetrics, stop: &CancellationToken) {
-    let Watched { every, plural, name } = watched;
+async fn follow(object: Watched, bell: &Notify, watches: &WatchMetrics, stop: &CancellationToken) {
+    let Watched { every, plural, name } = object;
     let (only, resource) = (Config::default().fields(&format!("metadata.name={name}")), format!("{plural}/{name}"));
     let mut events = watcher(every, only).backoff(Pauses::default()).take_until(stop.cancelled()).boxed();
     let mut pause = Duration::from_secs(1);

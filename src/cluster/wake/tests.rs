@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What is watched through this client.
-fn watched(client: &Client) -> (OneSecret, Bundles) {
+fn both(client: &Client) -> (OneSecret, Bundles) {
     let secret = OneSecret { client: client.clone(), namespace: "own".to_owned(), name: "outrigger-authority".to_owned() };
     let callees = Callees { namespace: "own".to_owned(), services: ["hook", "conversion"].map(str::to_owned), hosts: Vec::new() };
     (secret, Bundles { client: client.clone(), configuration: "outrigger".to_owned(), callees, definitions: &DEFINITIONS })
@@ -52,12 +52,9 @@ fn of(metrics: &Metrics, name: &str) -> Vec<(String, u64)> {
 async fn an_interruption_is_counted_under_the_name_by_which_the_watch_is_heard() {
     for status in [500, 403] {
         let metrics = Metrics::new();
-        let (secret, bundles) = watched(&api_server(&metrics, status));
-        let (stop, watches) = (CancellationToken::new(), metrics.watches.clone());
-        let waking = tokio::spawn(wake(secret, bundles, Arc::default(), watches, stop.clone()));
-        timeout(Duration::from_mins(5), std::future::pending::<()>()).await.unwrap_err();
-        stop.cancel();
-        waking.await.unwrap();
+        let (secret, bundles) = both(&api_server(&metrics, status));
+        let waking = wake(secret, bundles, Arc::default(), metrics.watches.clone(), CancellationToken::new());
+        timeout(Duration::from_mins(5), waking).await.unwrap_err();
         let (heard, restarts) = (of(&metrics, "outrigger_watch_heard_timestamp_seconds"), of(&metrics, "outrigger_watch_restarts_total"));
         let names = |series: &[(String, u64)]| series.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
         assert_eq!(names(&heard), names(&restarts), "{status}");
