@@ -100,7 +100,7 @@ pub(crate) async fn kubectl_installs_and_uninstalls_as_the_documentation_says(es
     fs::create_dir(site.join("production"))?;
     fs::write(site.join("production/kustomization.yaml"), block("## kubectl", "yaml")?)?;
     run(&estate, site, commands("## kubectl")?).await?;
-    let image = Api::<Deployment>::namespaced(estate.client(), NAMESPACE).get("outrigger").await?.spec.and_then(|spec| spec.template.spec);
+    let image = Api::<Deployment>::namespaced(estate.client(), NAMESPACE).get("outrigger").await?.spec.template.spec;
     let image = image.and_then(|pod| pod.containers.first()?.image.clone());
     ensure!(image.as_deref() == Some("your.registry/outrigger:0.1.0"), "{image:?}");
     let sandbox = estate.sandbox("documented").await?;
