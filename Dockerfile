@@ -6,7 +6,6 @@ COPY Cargo.toml Cargo.lock ./
 COPY src src
 COPY benches benches
 COPY tests tests
-COPY manifests manifests
 # `--build-arg FEATURES=otlp`: traces.
 ARG FEATURES=""
 RUN cargo build --release --locked --bin outrigger --features "$FEATURES"
