@@ -228,7 +228,8 @@ impl Running {
     }
 
     fn listen(&self, listener: TcpListener, hooks: Router, serving: &Arc<Serving>) -> anyhow::Result<()> {
-        let door = tls::Door { tls: serving.acceptor(&self.provider)?, router: hooks, counted: self.metrics.connections.clone() };
+        let (tls, counted) = (serving.acceptor(&self.provider)?, self.metrics.connections.clone());
+        let door = tls::Door { tls, router: hooks, counted, leaving: self.resign.clone() };
         self.tasks.spawn(tls::serve(listener, door, Limits::default(), self.stop.clone()));
         Ok(())
     }

@@ -23,13 +23,14 @@ pub struct Limits {
     pub conversion_body: usize,
     /// From the first byte of a handshake to its end.
     pub handshake: Duration,
-    /// Until the first byte, and for the headers of a request; over HTTP/1.1 that begins when the answer before is sent.
-    pub headers: Duration,
+    /// Until the first byte of a handshake.
+    pub hello: Duration,
     /// For all of a body. The API server waits at most 30 s for an answer.
     pub body_time: Duration,
     /// From a review to its decision, where others have to be asked: less than the API server waits, so that it hears our words.
     pub decision: Duration,
-    /// A connection without any request for so long is closed.
+    /// A connection without any request for so long is closed, and one on which the headers of a request take so long. Go's clients, which
+    /// API servers are, keep a connection that rests for 90 s: who closes it earlier loses the request that comes at that moment.
     pub idle: Duration,
     /// Handshakes going on at once; beyond that, the one that has taken longest makes room.
     pub handshakes: usize,
@@ -45,7 +46,7 @@ impl Default for Limits {
             body: 8 << 20,
             conversion_body: 32 << 20,
             handshake: Duration::from_secs(5),
-            headers: Duration::from_secs(10),
+            hello: Duration::from_secs(10),
             body_time: Duration::from_secs(15),
             decision: Duration::from_millis(4500),
             idle: Duration::from_mins(5),

@@ -11,7 +11,16 @@ use std::{
 };
 
 use axum::Router;
-use hyper::{Request, body::Incoming, service::Service};
+use futures::{
+    FutureExt as _,
+    future::{Either, Map},
+};
+use hyper::{
+    Request, Version,
+    body::Incoming,
+    header::{CONNECTION, HeaderValue},
+    service::Service,
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::conn::auto,
@@ -37,6 +46,8 @@ pub struct Door {
     pub router: Router,
     /// Where connections are counted.
     pub counted: ConnectionMetrics,
+    /// The end is near: others are to be asked from now on. Cancelled some seconds before the stop.
+    pub leaving: CancellationToken,
 }
 
 /// Serves what is behind the door on `listener` until `stop`, then lets requests under way finish.
@@ -83,14 +94,15 @@ struct Connection {
 }
 
 impl Connection {
-    async fn run(self, socket: TcpStream, Door { tls, router, counted }: Door) {
+    async fn run(self, socket: TcpStream, Door { tls, router, counted, leaving }: Door) {
         let _open = counted.begin();
         let Some(stream) = self.handshake(socket, tls, &counted).await else { return };
         let requests = Arc::new(AtomicU64::new(0));
-        let service = Counted { inner: TowerToHyperService::new(router), requests: Arc::clone(&requests) };
+        let service = Counted { inner: TowerToHyperService::new(router), requests: Arc::clone(&requests), leaving };
         let mut streams = Streams::default();
         let mut builder = auto::Builder::new(streams.executor());
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(self.limits.headers);
+        // Over HTTP/1.1 this time begins when the answer before is sent: it is that of resting, too.
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(self.limits.idle);
         // A client that is gone without a word does not answer pings.
         builder.http2().timer(TokioTimer::new()).keep_alive_interval(Duration::from_secs(30)).keep_alive_timeout(Duration::from_secs(10));
         builder.http2().max_concurrent_streams(250).initial_stream_window_size(1 << 20).initial_connection_window_size(4 << 20);
@@ -127,7 +139,7 @@ impl Connection {
         // Silent clients wait here, where they are no handshake yet. (`readable` would not do: it also ends without a byte.)
         let (mut byte, none) = ([0], AtomicU64::new(0));
         tokio::select! {
-            spoken = timeout(self.limits.headers, socket.peek(&mut byte)) => spoken.ok()?.ok()?,
+            spoken = timeout(self.limits.hello, socket.peek(&mut byte)) => spoken.ok()?.ok()?,
             () = self.stopped(&none) => return None,
         };
         let begun = Handshakes::begin(&self.shaking, self.limits.handshakes);
@@ -203,21 +215,38 @@ async fn idle(requests: &AtomicU64, limit: Duration) {
     }
 }
 
-/// Counts requests, for [`idle`].
+/// Counts requests, for [`idle`]; and says with an answer if it is the last one of its connection.
+///
+/// API servers call hooks over HTTP/1.1, where nobody can be told of the end of a connection but with an answer: who sends a request when the
+/// connection is being closed gets none, and does not try again. So the connections that are in use are left by their clients before the stop.
+/// HTTP/2 has a word for it of its own.
 struct Counted {
     inner: TowerToHyperService<Router>,
     requests: Arc<AtomicU64>,
+    leaving: CancellationToken,
 }
+
+type Answering = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future;
+type Answer = <Answering as Future>::Output;
 
 impl Service<Request<Incoming>> for Counted {
     type Response = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Response;
     type Error = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Error;
-    type Future = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future;
+    type Future = Either<Answering, Map<Answering, fn(Answer) -> Answer>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        self.inner.call(request)
+        let is_last = self.leaving.is_cancelled() && request.version() <= Version::HTTP_11;
+        let answering = self.inner.call(request);
+        if is_last { Either::Right(answering.map(last as fn(Answer) -> Answer)) } else { Either::Left(answering) }
     }
+}
+
+fn last(answer: Answer) -> Answer {
+    answer.map(|mut response| {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        response
+    })
 }
 
 #[cfg(test)]

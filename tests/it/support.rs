@@ -59,7 +59,7 @@ impl HttpsServer {
         let address = listener.local_addr().unwrap();
         runtime.spawn(tls::serve(
             listener,
-            tls::Door { tls: acceptor, router, counted: metrics.connections.clone() },
+            tls::Door { tls: acceptor, router, counted: metrics.connections.clone(), leaving: stop.clone() },
             limits,
             stop.clone(),
         ));

@@ -44,7 +44,7 @@ impl Server {
         let tls = serving.acceptor(&Arc::new(aws_lc_rs::default_provider())).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let door = Door { tls, router: Router::new(), counted: metrics.connections.clone() };
+        let door = Door { tls, router: Router::new(), counted: metrics.connections.clone(), leaving: stop.clone() };
         let limits = Limits { handshake, drain: LONG, ..Limits::default() };
         let served = TaskTracker::new().spawn(serve(listener, door, limits, stop.clone()));
         Self { address, serving, metrics, stop, served }

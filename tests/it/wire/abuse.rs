@@ -197,7 +197,7 @@ async fn more_streams_than_are_allowed_are_refused_and_the_others_answered() {
 
 #[tokio::test]
 async fn bytes_that_are_dribbled_hold_up_nobody_and_gain_no_time() {
-    let server = start(Limits { handshake: SHORT, headers: SHORT, body_time: SHORT, idle: SHORT * 2, drain: SHORT, ..patient() }).await;
+    let server = start(Limits { handshake: SHORT, hello: SHORT, body_time: SHORT, idle: SHORT * 2, drain: SHORT, ..patient() }).await;
     let pause = Duration::from_millis(20);
     let hello = [&[22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3][..], &[7; 500]].concat();
     let post = format!("POST {ADMIT} HTTP/1.1\r\nhost: localhost\r\nx: {}", "y".repeat(4000));

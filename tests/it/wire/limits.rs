@@ -64,7 +64,7 @@ async fn a_slow_body_on_http_2_is_no_other_streams_business() {
 
 #[tokio::test]
 async fn a_client_that_never_sends_a_byte_is_closed_and_holds_up_nobody() {
-    let server = start(Limits { headers: SHORT, handshakes: 2, ..patient() }).await;
+    let server = start(Limits { hello: SHORT, handshakes: 2, ..patient() }).await;
     let since = Instant::now();
     let mut silent = Vec::new();
     for _ in 0..20 {
@@ -133,13 +133,29 @@ async fn what_is_no_tls_is_closed_at_once() {
 
 #[tokio::test]
 async fn headers_that_do_not_end_are_given_up() {
-    let server = start(Limits { headers: SHORT, ..patient() }).await;
+    let server = start(Limits { idle: SHORT, ..patient() }).await;
     let since = Instant::now();
     let mut stream = tls(server.address, server.trust.clone(), "localhost", &["http/1.1"]).await.unwrap();
     stream.write_all(b"POST /admit HTTP/1.1\r\nhost: ").await.unwrap();
     server.assert_serves().await;
     closed(&mut stream).await;
     assert_about(SHORT, since);
+}
+
+/// Go's default, which API servers have for their connections to hooks.
+const GO_KEEPS: Duration = Duration::from_secs(90);
+
+#[tokio::test]
+async fn a_connection_rests_longer_than_an_api_server_keeps_it() {
+    assert!(Limits::default().idle > GO_KEEPS);
+    // Neither does it end for what is expected at its beginning.
+    let server = start(Limits { hello: SHORT, handshake: SHORT, ..patient() }).await;
+    for protocol in BOTH {
+        let mut client = server.client(protocol).await;
+        client.post(ADMIT, review("first")).await.assert_admits("first");
+        tokio::time::sleep(SHORT * 2).await;
+        client.post(ADMIT, review("second")).await.assert_admits("second");
+    }
 }
 
 #[tokio::test]

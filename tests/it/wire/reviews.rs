@@ -74,7 +74,7 @@ async fn what_is_no_review_is_refused_with_a_sentence_and_the_connection_lives_o
     for protocol in BOTH {
         let mut client = server.client(protocol).await;
         for (body, sentence) in &cases {
-            let Answer { status, text } = client.post(ADMIT, body.clone()).await;
+            let Answer { status, text, .. } = client.post(ADMIT, body.clone()).await;
             assert_eq!(status, 400, "{text}");
             assert!(text.starts_with(sentence), "expected {sentence}\nfound {text}");
             assert_eq!(text.lines().count(), 1, "{text}");
@@ -140,7 +140,7 @@ async fn a_body_over_the_limit_is_refused_and_others_are_served() {
         for size in [(64 << 10) + 1, 16 << 20] {
             let mut client = server.client(protocol).await;
             let answer = client.post(ADMIT, vec![b' '; size]).await;
-            assert_eq!(answer, Answer { status: 413, text: "the body is larger than 65536 bytes\n".to_owned() }, "{protocol:?} {size}");
+            assert_eq!((answer.status, &*answer.text), (413, "the body is larger than 65536 bytes\n"), "{protocol:?} {size}");
             server.assert_serves().await;
         }
     }

@@ -54,6 +54,24 @@ async fn client_is_heard(server: &Server, client: &mut Client) {
 }
 
 #[tokio::test]
+async fn connections_in_use_are_left_before_the_stop() {
+    let server = start(patient()).await;
+    let mut used = server.client(Protocol::Http1).await;
+    assert!(!used.post(ADMIT, review("before")).await.is_last);
+    let mut over_http2 = server.client(Protocol::Http2).await;
+    server.leaving.cancel();
+    let last = used.post(ADMIT, review("last")).await;
+    assert!(last.is_last);
+    last.assert_admits("last");
+    ends("the connection", used.closed).await.unwrap();
+    // Whoever does not know yet is served.
+    server.assert_serves().await;
+    for _ in 0..2 {
+        over_http2.post(ADMIT, review("again")).await.assert_admits("again");
+    }
+}
+
+#[tokio::test]
 async fn who_has_just_connected_when_the_server_stops_is_answered() {
     for protocol in BOTH {
         let server = start(patient()).await;

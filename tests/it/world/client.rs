@@ -50,6 +50,8 @@ enum Sender {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) text: String,
+    /// It says that no other one will come over its connection.
+    pub(crate) is_last: bool,
 }
 
 impl Answer {
@@ -161,8 +163,9 @@ impl Client {
 
 async fn read(response: Response<Incoming>) -> hyper::Result<Answer> {
     let status = response.status().as_u16();
+    let is_last = response.headers().get("connection").is_some_and(|value| value == "close");
     let body = ends("the body of an answer", response.into_body().collect()).await?;
-    Ok(Answer { status, text: String::from_utf8(body.to_bytes().to_vec()).unwrap() })
+    Ok(Answer { status, text: String::from_utf8(body.to_bytes().to_vec()).unwrap(), is_last })
 }
 
 /// A review of a new pod that nothing selects.

@@ -71,6 +71,7 @@ pub(crate) struct Server {
     pub(crate) trust: ClientConfig,
     pub(crate) serving: Arc<Serving>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) leaving: CancellationToken,
     pub(crate) stop: CancellationToken,
     /// Ends when `serve` does.
     pub(crate) ended: JoinHandle<()>,
@@ -78,7 +79,7 @@ pub(crate) struct Server {
 
 /// Limits under which nothing ends while a test runs; a test shortens the one that it is about.
 pub(crate) fn patient() -> Limits {
-    Limits { handshake: PATIENCE, headers: PATIENCE, body_time: PATIENCE, idle: PATIENCE, drain: PATIENCE, ..Limits::default() }
+    Limits { handshake: PATIENCE, hello: PATIENCE, body_time: PATIENCE, idle: PATIENCE, drain: PATIENCE, ..Limits::default() }
 }
 
 /// Short enough to wait for, long enough for what has to happen before.
@@ -110,18 +111,18 @@ async fn start_asking(
     asked: Option<Asked>,
 ) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+    let (address, leaving, stop) = (listener.local_addr().unwrap(), CancellationToken::new(), CancellationToken::new());
     let outside = Outside { asked, ..Outside::default() };
     let router = http::router(HOOKS, &Arc::new(RwLock::new(State::default())), &metrics, &limits, &outside);
     let router = router.merge(http::conversions(&metrics, &limits));
     let acceptor = serving.acceptor(&provider()).unwrap();
     let ended = TaskTracker::new().spawn(tls::serve(
         listener,
-        tls::Door { tls: acceptor, router, counted: metrics.connections.clone() },
+        tls::Door { tls: acceptor, router, counted: metrics.connections.clone(), leaving: leaving.clone() },
         limits,
         stop.clone(),
     ));
-    Server { address, trust, serving, metrics, stop, ended }
+    Server { address, trust, serving, metrics, leaving, stop, ended }
 }
 
 impl Server {
