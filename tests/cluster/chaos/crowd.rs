@@ -30,10 +30,15 @@ impl Crowd {
         let port = estate.network.entrance(installing::NAMESPACE, SERVICE, 443).await?;
         let host = format!("{SERVICE}.{}.svc", installing::NAMESPACE);
         let authority = reqwest::Certificate::from_pem(authority.as_bytes())?;
-        let http = reqwest::Client::builder().add_root_certificate(authority).no_proxy().resolve(&host, ([127, 0, 0, 1], port).into());
+        // Over HTTP/1.1, as API servers ask.
+        let http = reqwest::Client::builder()
+            .http1_only()
+            .add_root_certificate(authority)
+            .no_proxy()
+            .resolve(&host, ([127, 0, 0, 1], port).into());
         let http = http.timeout(Duration::from_secs(5)).build()?;
         let url = format!("https://{host}:{port}/mutate-pod");
-        // The first one opens the connection that all share.
+        // The first one opens a connection.
         ask(&http, &url, u64::MAX).await?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let crowd = Self { answered: Arc::default(), failures: Arc::default(), slowest: Arc::default(), stop, tasks };
