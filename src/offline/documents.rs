@@ -88,18 +88,26 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Document>, DocumentError> {
         if !value.is_object() {
             return Err(Document { file: file.to_owned(), number, value }.error(".", "expected an object"));
         }
-        if value.get("kind").and_then(Value::as_str) == Some("List") {
-            let items = value.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
-            documents.extend(items.into_iter().enumerate().map(|(index, value)| Document {
-                file: file.to_owned(),
-                number: number + index,
-                value,
-            }));
+        let document = Document { file: file.to_owned(), number, value };
+        if document.value.get("kind").and_then(Value::as_str) == Some("List") {
+            documents.extend(items_of(&document)?);
         } else {
-            documents.push(Document { file: file.to_owned(), number, value });
+            documents.push(document);
         }
     }
     Ok(documents)
+}
+
+fn items_of(list: &Document) -> Result<Vec<Document>, DocumentError> {
+    let items = match list.value.get("items") {
+        None | Some(Value::Null) => return Ok(Vec::new()),
+        Some(items) => items.as_array().ok_or_else(|| list.error("items", "expected a list"))?,
+    };
+    let item = |(index, value): (usize, &Value)| {
+        let is_object = value.is_object().then(|| Document { file: list.file.clone(), number: list.number + index, value: value.clone() });
+        is_object.ok_or_else(|| list.error(format!("items[{index}]"), "expected an object"))
+    };
+    items.iter().enumerate().map(item).collect()
 }
 
 /// The manifest files of a folder, in the order of their names. Folders inside it are not looked into.
@@ -140,6 +148,10 @@ mod tests {
     fn what_is_wrong_is_named_with_its_file() {
         assert!(parse("f", "a: [").unwrap_err().to_string().starts_with("f: "));
         assert_eq!(parse("f", "- 1").unwrap_err().to_string(), "f: document 1: .: expected an object");
+        let of_list = |items: &str| parse("f", &format!("kind: List\nitems: {items}")).unwrap_err().to_string();
+        assert_eq!(of_list("[{kind: A}, b]"), "f: document 1 (List): items[1]: expected an object");
+        assert_eq!(of_list("{kind: A}"), "f: document 1 (List): items: expected a list");
+        assert_eq!(parse("f", "kind: List").unwrap(), []);
         let document = &parse("f", "kind: Pod\nmetadata: {name: web}").unwrap()[0];
         assert_eq!(document.error("spec", "missing").to_string(), "f: document 1 (Pod web): spec: missing");
     }
